@@ -1,0 +1,197 @@
+"""The seams: small protocols that the parts of the cache meet at.
+
+Every seam that does I/O or heavy work has paired methods, `x` and `ax`; `semcache_core.steps`
+gives the asynchronous one for free by running the other in a worker thread. Optional abilities are
+protocols of their own, asked for with `isinstance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+from semcache_core.models import (
+    Candidate,
+    Change,
+    Decision,
+    Entry,
+    Matrix,
+    Neighbour,
+    Query,
+    Score,
+    Scored,
+    Vector,
+)
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Seconds since the epoch; tests hand in one that they move."""
+
+    def __call__(self) -> float: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Thread-safe. Raises `EmbedderError`."""
+
+    @property
+    def identity(self) -> str:
+        """Names the model and its weights; vectors of different identities are never compared."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    def fits(self, text: str) -> bool:
+        """Whether the whole text is seen by the model; what does not fit is never embedded."""
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Shape (len(texts), dimension), float32, rows of unit length."""
+
+    async def aembed(self, texts: Sequence[str]) -> Matrix: ...
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder that can also show its token vectors (optional; the verifier aligns them)."""
+
+    def embed_tokens(self, texts: Sequence[str]) -> Sequence[Matrix]:
+        """One matrix a text: shape (tokens without the special ones, dimension), unit rows."""
+
+
+@runtime_checkable
+class EntryStore(Protocol):
+    """The record: the only thing that must not be lost. Thread-safe. Raises `StoreError`.
+
+    `seq` is given in commit order: once a reader has seen seq n, no smaller one appears later.
+    """
+
+    def put(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Write or replace by key in one transaction, durable on return; entries with their seq."""
+
+    def get(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """The entries that exist, with vectors; expired ones included."""
+
+    def delete(self, keys: Sequence[str]) -> list[str]:
+        """Delete and leave tombstones; returns the keys that existed."""
+
+    def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
+        """Add to use counts and set last_used: {key: (uses, last_used)}. Not a change."""
+
+    def changes(self, after: int, limit: int) -> list[Change]:
+        """The log above seq `after`, ascending, at most `limit` lines."""
+
+    def last_seq(self) -> int:
+        """The newest seq; 0 for an empty record."""
+
+    def scope(self, scope: str) -> Iterator[Entry]:
+        """Entries of a scope that have a vector (payloads may be left empty)."""
+
+    def entries(self, namespace: str | None = None) -> Iterator[Entry]:
+        """All entries, oldest seq first, without loading all of them at once."""
+
+    def count(self, scope: str | None = None) -> int:
+        """Number of entries, with a vector if a scope is named."""
+
+    def size(self) -> int:
+        """Sum of `Entry.size`."""
+
+    def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
+        """Keys to evict: all that expired, then by rule until the excess is gone.
+
+        `rule` is "lru", "lfu", "fifo" or "random".
+        """
+
+    def meta(self, name: str) -> str | None:
+        """A value kept beside the entries (schema version, embedder identity, blocked pairs)."""
+
+    def set_meta(self, name: str, value: str) -> None: ...
+
+    def clear(self, namespace: str | None = None) -> int:
+        """Delete all entries (of a namespace), with tombstones; returns how many."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """Finds the nearest vectors of a scope. Rebuildable from the record. Raises `StoreError`."""
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Add or replace by key the entries that have a vector."""
+
+    def delete(self, keys: Sequence[str]) -> None: ...
+
+    def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+        """At most k of the scope, nearest first."""
+
+    def clear(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Scores how well candidates' answers serve a query. Thread-safe. Raises `EvaluatorError`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]:
+        """One score a candidate, in order."""
+
+    async def ascore(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]: ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Turns scores into a decision. Pure: no I/O; state only through `Learner`."""
+
+    @property
+    def floor(self) -> float:
+        """Similarity below which candidates are not even scored, in [-1, 1]."""
+
+    def decide(self, query: Query, scored: Sequence[Scored]) -> Decision:
+        """`scored` is best first and holds no rejected candidate."""
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A policy that learns from labels (optional)."""
+
+    def observe(self, query: Query, scored: Scored, correct: bool) -> None:
+        """The fresh answer to `query` was, or was not, the candidate's."""
+
+    def state(self) -> str:
+        """What was learnt, as JSON, kept in the record across restarts."""
+
+    def restore(self, state: str) -> None: ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Says whether two answers are the same for the asker."""
+
+    def same(self, question: str, fresh: str, cached: str) -> bool | None:
+        """None: cannot tell, so no label."""
+
+    async def asame(self, question: str, fresh: str, cached: str) -> bool | None: ...
+
+
+class Codec(Protocol[T]):
+    """Turns a framework's answer into bytes and back. `name` goes into the envelope."""
+
+    @property
+    def name(self) -> str: ...
+
+    def encode(self, answer: T) -> bytes:
+        """Raises `PayloadError` when the answer does not survive the round trip."""
+
+    def decode(self, data: bytes) -> T:
+        """A fresh object each time; raises `PayloadError`."""
+
+    def text(self, data: bytes) -> str:
+        """The answer as plain text, for people and judges."""
