@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ class Prompt:
     """A short label of the model, for statistics only."""
     turns: tuple[str, ...] = ()
     """Earlier turns, oldest first, when they are compared by meaning and not by scope."""
+    temperature: float | None = None
+    """The model's sampling temperature, for policies that let it vary answers."""
     exact_only: str = ""
     """Why `query` is None, in words a user understands."""
 
@@ -151,18 +154,6 @@ class Action(Enum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A policy's word on one lookup."""
-
-    action: Action
-    reason: str
-    """For a person, with the numbers that led to it."""
-    chosen: tuple[Scored, ...] = ()
-    """For SERVE the acceptable candidates, best first; for EXPLORE the one to compare with."""
-    threshold: float | None = None
-
-
 class Reason(str, Enum):
     """Why a lookup ended as it did. The values are what statistics and logs show."""
 
@@ -184,6 +175,21 @@ class Reason(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """A policy's word on one lookup."""
+
+    action: Action
+    reason: str
+    """For a person, with the numbers that led to it."""
+    chosen: tuple[Scored, ...] = ()
+    """For SERVE the acceptable candidates, best first; otherwise the one, if any, that a learning
+    policy wants the fresh answer compared with."""
+    threshold: float | None = None
+    why: Reason | None = None
+    """The code that statistics count; None: SEMANTIC, EXPLORED or BELOW, after the action."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """An answer from the cache."""
 
@@ -195,8 +201,8 @@ class Hit:
     """Seconds since the answer was stored."""
     score: float = 1.0
     detail: str = ""
-    data: bytes = b""
-    """The entry's payload out of its envelope."""
+    answer: Any = field(default=None, repr=False)
+    """The stored answer, decoded afresh: the caller may change it."""
 
     def __bool__(self) -> bool:
         return True
