@@ -10,6 +10,7 @@ SemcacheError
 │   ├── StoreCorrupt                   a file is damaged
 │   ├── StoreReadOnly                  nothing can be written there
 │   └── StoreClosed                    used after close()
+├── UncacheableError                   a prompt holds something that cannot be compared exactly
 ├── PayloadError                       a stored answer cannot be read
 └── OfflineMiss                        offline mode: the model may not be asked
 
@@ -63,6 +64,10 @@ class StoreReadOnly(StoreError):
 
 class StoreClosed(StoreError):
     """The store was used after `close()`."""
+
+
+class UncacheableError(SemcacheError):
+    """A prompt holds something that has no stable form, so it is never cached."""
 
 
 class PayloadError(SemcacheError):

@@ -129,16 +129,16 @@ class Score:
     """For a person; a guard that rejects always gives one."""
     rejected: bool = False
     """The candidate must not be served, whatever its value."""
+    parts: tuple[Score, ...] = ()
+    """The scores that were combined into this one, for `explain`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate with everything that was said of it; `value` is what a policy compares."""
+    """A candidate with what was said of it; `value` is what a policy compares."""
 
     candidate: Candidate
     score: Score
-    parts: tuple[Score, ...] = ()
-    """The scores that were combined into `score`, for `explain`."""
 
     @property
     def value(self) -> float:

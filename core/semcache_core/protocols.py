@@ -154,8 +154,8 @@ class Policy(Protocol):
     def floor(self) -> float:
         """Similarity below which candidates are not even scored, in [-1, 1]."""
 
-    def decide(self, query: Query, scored: Sequence[Scored]) -> Decision:
-        """`scored` is best first and holds no rejected candidate."""
+    def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
+        """`scored` is best first and holds no rejected candidate; `factor` scales thresholds."""
 
 
 @runtime_checkable

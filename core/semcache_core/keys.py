@@ -1,0 +1,132 @@
+"""What makes two prompts the same: canonical text, digests, and the split into scope and query.
+
+Pure. Digests are SHA-256, since prompts are in an attacker's hands (MD5 collisions can be bought).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from enum import Enum
+from typing import Any
+
+from semcache_core.errors import UncacheableError
+from semcache_core.models import Prompt
+
+
+def normal(text: str) -> str:
+    """Unicode NFC, so that an accent typed in two ways is one text."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def sha256(data: bytes) -> str:
+    """The digest in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """One JSON text for equal values: sorted keys, NFC strings, binary content by its digest.
+
+    Raises `UncacheableError` for a value without a stable form: taking its `repr` instead
+    would make two different prompts equal, or one prompt never equal to itself.
+    """
+    # json and not orjson: it escapes lone surrogates and takes integers beyond 64 bits.
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 of the canonical form of the parts."""
+    return sha256(canonical(parts))
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911  # one return a kind of value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return normal(value)
+    if isinstance(value, Mapping):
+        return {_name(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return {"set": sorted(digest(item) for item in value)}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"sha256": sha256(bytes(value))}
+    return _plain_object(value)
+
+
+def _name(key: object) -> str:
+    return normal(key) if isinstance(key, str) else f"{type(key).__name__}:{key!r}"
+
+
+def _plain_object(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    if isinstance(value, type):
+        return _plain_type(value)
+    if callable(getattr(value, "model_dump", None)):
+        return [_plain_type(type(value)), _plain(value.model_dump())]
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return [_plain_type(type(value)), _plain(fields)]
+    raise UncacheableError(
+        f"a {type(value).__module__}.{type(value).__qualname__} has no stable form to compare "
+        "prompts by; such a prompt is not cached"
+    )
+
+
+def _plain_type(kind: type) -> Any:
+    """A class by its name, and by its schema where it has one: two of one name may differ."""
+    schema = getattr(kind, "model_json_schema", None)
+    described = schema() if callable(schema) else _annotations(kind)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "schema": _plain(described)}
+
+
+def _annotations(kind: type) -> dict[str, str]:
+    return {
+        name: note if isinstance(note, str) else repr(note)
+        for base in reversed(kind.__mro__)
+        for name, note in vars(base).get("__annotations__", {}).items()
+    }
+
+
+def make_prompt(
+    *,
+    kind: str,
+    exact: object,
+    query: str | None = None,
+    namespace: str = "",
+    model: str = "",
+    turns: Sequence[str] = (),
+    temperature: float | None = None,
+    exact_only: str = "",
+) -> Prompt:
+    """Split a request into what must match exactly and the text that may be paraphrased.
+
+    `kind` is the codec's name, so that one framework never meets another's answers; `exact`
+    is any value `canonical` takes; `turns` are earlier turns that are compared by meaning,
+    which count for the exact match only. `exact_only` says why there is no query.
+    """
+    query = normal(query).strip() if query else None
+    scope = digest("scope", kind, namespace, exact)
+    return Prompt(
+        scope=scope,
+        key=digest("key", scope, query, list(turns)),
+        query=query or None,
+        namespace=namespace,
+        model=model,
+        turns=tuple(map(normal, turns)),
+        temperature=temperature,
+        exact_only=exact_only or ("" if query else "the prompt has no question of its own"),
+    )
+
+
+def variant(key: str, number: int) -> str:
+    """The key of a further answer to the same prompt; number 0 is the prompt's own."""
+    return key if number == 0 else digest("variant", key, number)
