@@ -1,0 +1,112 @@
+"""Get or compute: the one flow by which every adapter asks a model through the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from semcache_core.control import Control
+from semcache_core.errors import OfflineMiss
+from semcache_core.models import Hit, Miss, Outcome, Prompt
+from semcache_core.protocols import Codec
+from semcache_core.singleflight import Flight, Landing
+from semcache_core.steps import Flow, step
+
+if TYPE_CHECKING:
+    from semcache_core.cache import SemanticCache
+
+T = TypeVar("T")
+_TRIES = 2  # failed leaders a caller waits for before it asks alone
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """How a model is asked, and what its answer is to the cache."""
+
+    codec: Codec[T]
+    sync: Callable[[], T]
+    asynchronous: Callable[[], Awaitable[T]]
+    tokens: Callable[[T], int] = lambda answer: 0
+    """Tokens that the answer cost."""
+    keepable: Callable[[T], str] = lambda answer: ""
+    """Why the answer may not be stored (empty, cut short, filtered); empty if it may."""
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """An answer and where it came from; `outcome` is None when the prompt cannot be cached."""
+
+    answer: T
+    outcome: Outcome | None
+
+    @property
+    def hit(self) -> Hit | None:
+        return self.outcome if isinstance(self.outcome, Hit) else None
+
+
+def asking(
+    cache: SemanticCache, prompt: Prompt | None, call: Call[T], control: Control
+) -> Flow[Asked[T]]:
+    """Serve a stored answer, or ask the model (once for all who ask the same now) and store it."""
+    if prompt is None or not (control.read or control.write):
+        answer = yield from step(call.sync, call.asynchronous)
+        return Asked(answer, None)
+    started = perf_counter()
+    for _ in range(_TRIES + 1):
+        outcome = yield from cache.looking(prompt, call.codec, control)
+        if isinstance(outcome, Hit) or not cache.coalesces(control):
+            break
+        flight, leads = cache.flights.board(prompt.key)
+        if leads:
+            return (yield from _lead(cache, call, control, outcome, flight, started))
+        if (yield from flight.wait()) is Landing.NOT_STORED:
+            break
+    cache.note(outcome, control, perf_counter() - started)
+    if isinstance(outcome, Hit):
+        return Asked(outcome.answer, outcome)
+    return (yield from _fresh(cache, call, control, outcome))[0]
+
+
+def _lead(
+    cache: SemanticCache,
+    call: Call[T],
+    control: Control,
+    miss: Miss,
+    flight: Flight,
+    started: float,
+) -> Flow[Asked[T]]:
+    key, landing = miss.prompt.key, Landing.FAILED
+    try:
+        # Somebody may have landed between this caller's look and its boarding.
+        outcome = cache.glance(miss.prompt, call.codec, control) or miss
+        cache.note(outcome, control, perf_counter() - started)
+        if isinstance(outcome, Hit):
+            landing = Landing.STORED
+            return Asked(outcome.answer, outcome)
+        asked, stored = yield from _fresh(cache, call, control, outcome)
+        landing = Landing.STORED if stored else Landing.NOT_STORED
+        return asked
+    finally:
+        cache.flights.land(key, flight, landing)
+
+
+def _fresh(
+    cache: SemanticCache, call: Call[T], control: Control, miss: Miss
+) -> Flow[tuple[Asked[T], bool]]:
+    if control.offline:
+        raise OfflineMiss(f"offline, and nothing is stored: {miss.reason.value}. {miss.detail}")
+    answer = yield from step(call.sync, call.asynchronous)
+    stored = yield from cache.saving(
+        miss.prompt,
+        answer,
+        call.codec,
+        control,
+        tokens=call.tokens,
+        keepable=call.keepable,
+        ttl=call.ttl,
+        miss=miss,
+    )
+    return Asked(answer, miss), stored

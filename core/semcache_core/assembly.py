@@ -1,0 +1,60 @@
+"""From the facade's arguments to the parts of a cache, with every clash found before anything is opened."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from semcache_core.blocked import Blocked
+from semcache_core.embedders import make_embedder
+from semcache_core.errors import ConfigError
+from semcache_core.evaluators import default_evaluator, default_threshold
+from semcache_core.flow import Parts
+from semcache_core.policies import make_policy
+from semcache_core.postprocess import make_chooser
+from semcache_core.protocols import Clock, Evaluator, Policy
+from semcache_core.sessions import Sessions
+from semcache_core.stats import Recorder
+from semcache_core.store import open_store
+
+
+def assemble(
+    path: str | PathLike[str] | None,
+    *,
+    embedder: Any,
+    threshold: float | None,
+    max_false_hit_rate: float | None,
+    evaluator: Evaluator | None,
+    policy: Policy | str | None,
+    top_k: int,
+    post_process: Any,
+    shadow: bool,
+    clock: Clock,
+    **storage: Any,
+) -> Parts:
+    """Raises `ConfigError` for arguments that cannot work, and `StoreError` for an unusable path."""
+    if not isinstance(top_k, int) or top_k < 1:
+        raise ConfigError(f"top_k: {top_k!r} was given; it must be a whole number of at least 1")
+    made = make_embedder(embedder)
+    judged_by = evaluator if evaluator is not None else default_evaluator(made)
+    decided_by = make_policy(
+        policy,
+        threshold=threshold,
+        max_false_hit_rate=max_false_hit_rate,
+        default_threshold=default_threshold(made, judged_by),
+    )
+    chooser = make_chooser(post_process)
+    store = open_store(path, embedder=made, clock=clock, **storage)
+    return Parts(
+        store=store,
+        embedder=made,
+        evaluator=judged_by,
+        policy=decided_by,
+        choose=chooser,
+        blocked=Blocked(store),
+        sessions=Sessions(),
+        recorder=Recorder(),
+        clock=clock,
+        top_k=top_k,
+        shadow=shadow,
+    )

@@ -1,0 +1,417 @@
+"""The facade: one cache, for threads and for the event loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from os import PathLike
+from time import perf_counter
+from types import TracebackType
+from typing import Any, TypeVar
+
+from semcache_core.asking import Asked, Call, asking
+from semcache_core.assembly import assemble
+from semcache_core.codecs import JSON
+from semcache_core.control import Control, current
+from semcache_core.envelope import seal, unseal
+from semcache_core.errors import ConfigError, OfflineMiss, PayloadError, UncacheableError
+from semcache_core.explain import Explanation
+from semcache_core.flow import concluded, embedded, keep, look, surveyed, withholding
+from semcache_core.judges import EqualAnswers
+from semcache_core.keys import make_prompt
+from semcache_core.learning import Label, Learning
+from semcache_core.lru import LRU
+from semcache_core.models import Candidate, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
+from semcache_core.protocols import Clock, Codec, Evaluator, Judge, Policy
+from semcache_core.singleflight import Flights
+from semcache_core.stats import Stats
+from semcache_core.steps import Flow, arun, blocking, run
+
+T = TypeVar("T")
+log = logging.getLogger("semcache")
+
+Namespace = str | Callable[[], str]
+
+
+class SemanticCache:
+    """Answers that were paid for once, found again however the question is worded.
+
+    `path`: a folder; None keeps everything in memory. `embedder`: a model name or path, one of
+    our embedders, a LangChain or LlamaIndex embedding, a Chroma embedding function, a callable.
+    `threshold` (in [0, 1]) or `max_false_hit_rate` (false hits / hits, in (0, 1)) say how sure a
+    hit must be; with neither, a default measured for the embedder. `namespace` is the tenant, or a
+    callable that names the running one; if it fails, nothing is served or stored. `ttl` is in
+    seconds; `max_entries` and `max_bytes` evict by `eviction` ("lru", "lfu", "fifo", "random").
+
+    Raises `ConfigError` for an argument that cannot work and `StoreError` for a path that cannot
+    be used. Afterwards no failure of a part reaches the caller: it is logged, counted in
+    `stats()`, and the lookup is a miss.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        embedder: Any = None,
+        threshold: float | None = None,
+        max_false_hit_rate: float | None = None,
+        evaluator: Evaluator | None = None,
+        policy: Policy | str | None = None,
+        judge: Judge | None = None,
+        namespace: Namespace = "",
+        top_k: int = 5,
+        post_process: Any = None,
+        coalesce: bool = True,
+        shadow: bool = False,
+        clock: Clock = time.time,
+        **storage: Any,
+    ) -> None:
+        if not isinstance(namespace, str) and not callable(namespace):
+            raise ConfigError(f"namespace: {namespace!r} was given; give a str or a callable")
+        self._namespace = namespace
+        self._coalesce = coalesce
+        self._parts = assemble(
+            path,
+            embedder=embedder,
+            threshold=threshold,
+            max_false_hit_rate=max_false_hit_rate,
+            evaluator=evaluator,
+            policy=policy,
+            top_k=top_k,
+            post_process=post_process,
+            shadow=shadow,
+            clock=clock,
+            **storage,
+        )
+        self._learning = Learning(
+            self._parts.store, self._parts.policy, judge or EqualAnswers(), self._parts.recorder
+        )
+        self.flights = Flights()
+        self._served: LRU[tuple[str, str], Hit] = LRU(1024)
+
+    # -- questions and JSON answers -------------------------------------------------------------
+
+    def get(self, question: str, *, exact: object = None) -> Any:
+        """The stored answer, or None; `exact` is whatever must be the same (a model, a user)."""
+        return _answer(self.find(self.prompt(JSON.name, exact, question), JSON))
+
+    async def aget(self, question: str, *, exact: object = None) -> Any:
+        """As `get`, on the event loop."""
+        return _answer(await self.afind(self.prompt(JSON.name, exact, question), JSON))
+
+    def put(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
+        """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens."""
+        return self.save(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+
+    async def aput(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
+        """As `put`, on the event loop."""
+        return await self.asave(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+
+    def explain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
+        """Take a lookup apart: candidates, every score, the decision. Counts and changes nothing."""
+        return run(self._explaining(question, exact))
+
+    async def aexplain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
+        """As `explain`, on the event loop."""
+        return await arun(self._explaining(question, exact))
+
+    # -- prompts and any answers: what adapters use ----------------------------------------------
+
+    def prompt(self, kind: str, exact: object, query: str | None = None, **more: Any) -> Prompt:
+        """A prompt in the running tenant's namespace (see `keys.make_prompt`).
+
+        Raises `UncacheableError` when the tenant cannot be named or `exact` has no stable form.
+        """
+        namespace = self._running_namespace()
+        return make_prompt(kind=kind, exact=exact, query=query, namespace=namespace, **more)
+
+    def find(self, prompt: Prompt, codec: Codec[Any], control: Control | None = None) -> Outcome:
+        """Look a prompt up; never raises but for `OfflineMiss`."""
+        return run(self._finding(prompt, codec, control or current()))
+
+    async def afind(
+        self, prompt: Prompt, codec: Codec[Any], control: Control | None = None
+    ) -> Outcome:
+        """As `find`, on the event loop."""
+        return await arun(self._finding(prompt, codec, control or current()))
+
+    def save(
+        self,
+        prompt: Prompt,
+        answer: Any,
+        codec: Codec[Any],
+        control: Control | None = None,
+        **how: Any,
+    ) -> bool:
+        """Store an answer; True when it is in the record. Never raises. `how`: see `saving`."""
+        return run(self.saving(prompt, answer, codec, control or current(), **how))
+
+    async def asave(
+        self,
+        prompt: Prompt,
+        answer: Any,
+        codec: Codec[Any],
+        control: Control | None = None,
+        **how: Any,
+    ) -> bool:
+        """As `save`, on the event loop."""
+        return await arun(self.saving(prompt, answer, codec, control or current(), **how))
+
+    def ask(
+        self, prompt: Callable[[], Prompt], call: Call[T], control: Control | None = None
+    ) -> Asked[T]:
+        """Get or compute. Raises what the model's call raises, and `OfflineMiss`."""
+        return run(asking(self, self.prompt_or_none(prompt), call, control or current()))
+
+    async def aask(
+        self, prompt: Callable[[], Prompt], call: Call[T], control: Control | None = None
+    ) -> Asked[T]:
+        """As `ask`, on the event loop."""
+        return await arun(asking(self, self.prompt_or_none(prompt), call, control or current()))
+
+    # -- the same, as flows ----------------------------------------------------------------------
+
+    def looking(self, prompt: Prompt, codec: Codec[T], control: Control) -> Flow[Outcome]:
+        """One lookup, not counted yet: `note` counts it."""
+        if not control.read:
+            return Miss(prompt, Reason.SKIPPED, "reading is switched off here")
+        hit = self.glance(prompt, codec, control)
+        if hit is not None:
+            return hit
+        try:
+            outcome = yield from look(self._parts, prompt, control)
+        except Exception as error:  # noqa: BLE001  # a failing part must not break the user's call
+            return self._failed(prompt, error)
+        return self._decoded(outcome, codec) if isinstance(outcome, Hit) else outcome
+
+    def glance(self, prompt: Prompt, codec: Codec[T], control: Control) -> Hit | None:
+        """The exact match, if this process holds it in memory: no I/O, microseconds."""
+        parts = self._parts
+        entry = parts.store.hot(prompt.key) if control.read and not parts.shadow else None
+        if entry is None or withholding(parts, prompt, entry, control):
+            return None
+        age = max(0.0, parts.clock() - entry.created)
+        hit = Hit(prompt, entry, 1.0, Reason.EXACT, age, 1.0, "the same prompt")
+        decoded = self._decoded(hit, codec)
+        return decoded if isinstance(decoded, Hit) else None
+
+    def saving(
+        self,
+        prompt: Prompt,
+        answer: T,
+        codec: Codec[T],
+        control: Control,
+        *,
+        tokens: Callable[[T], int] | int = 0,
+        keepable: Callable[[T], str] = lambda answer: "",
+        ttl: float | None = None,
+        miss: Miss | None = None,
+    ) -> Flow[bool]:
+        """One update; `miss` is the lookup that led to it, whose embedding is used again."""
+        if not control.write:
+            return False
+        recorder = self._parts.recorder
+        try:
+            if why := keepable(answer):
+                recorder.not_stored(why)
+                return False
+            payload = seal(codec.name, codec.encode(answer))
+            spent = tokens if isinstance(tokens, int) else tokens(answer)
+            entry = yield from keep(
+                self._parts, prompt, payload, key=prompt.key, tokens=spent, ttl=ttl, miss=miss
+            )
+        except Exception as error:  # noqa: BLE001  # the answer is the caller's; caching it is ours
+            log.warning("semcache: not stored (%s: %s)", type(error).__name__, error)
+            recorder.error(error)
+            recorder.not_stored(type(error).__name__)
+            return False
+        recorder.stored()
+        if miss is not None:
+            self._learning.learn(miss, entry)
+        return True
+
+    def note(self, outcome: Outcome, control: Control, seconds: float = 0.0) -> None:
+        """Count a lookup and tell whoever asked to be told."""
+        if isinstance(outcome, Hit):
+            self._parts.recorder.hit(outcome, seconds)
+            self._parts.store.touch(outcome.entry.key)
+            if outcome.reason is Reason.SEMANTIC:
+                self._served.put((outcome.prompt.key, outcome.id), outcome)
+            if control.session is not None:
+                self._parts.sessions.note(control.session, outcome.entry.key)
+            _tell(control.on_hit, outcome)
+        else:
+            self._parts.recorder.miss(outcome, seconds)
+            _tell(control.on_miss, outcome)
+
+    def coalesces(self, control: Control) -> bool:
+        """Whether identical prompts in flight wait for one another under this setting."""
+        return self._coalesce and control.read and control.write and not self._parts.shadow
+
+    def prompt_or_none(self, make: Callable[[], Prompt]) -> Prompt | None:
+        """A prompt, or None (logged and counted) when it cannot be cached."""
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001  # what cannot be keyed is not cached
+            log.warning("semcache: not cached (%s: %s)", type(error).__name__, error)
+            self._parts.recorder.not_stored(type(error).__name__)
+            return None
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def report_wrong(self, hit: Hit | Mapping[str, Any]) -> None:
+        """This hit was false: never serve that entry for that prompt again.
+
+        Takes a hit, or the mark that adapters put on a served answer (`Hit.mark`). An exact hit's
+        entry is deleted; a semantic hit's pair is blocked, and a learning policy is told. Raises
+        `ConfigError` for anything else.
+        """
+        mark = hit.mark if isinstance(hit, Hit) else hit
+        if not (isinstance(mark, Mapping) and {"id", "prompt", "hit"} <= mark.keys()):
+            raise ConfigError(f"report_wrong: give a hit or its mark, not {hit!r}")
+        if mark["hit"] == Reason.EXACT.value:
+            self.delete(mark["id"])
+            return
+        self._parts.blocked.block(mark["prompt"], mark["id"])
+        served = hit if isinstance(hit, Hit) else self._served.get((mark["prompt"], mark["id"]))
+        if served is not None:
+            self._teach(served, correct=False)
+
+    def delete(self, *ids: str) -> int:
+        """Delete entries by id; returns how many there were."""
+        return len(self._parts.store.delete(ids))
+
+    async def adelete(self, *ids: str) -> int:
+        """As `delete`, on the event loop."""
+        return len(await self._parts.store.adelete(ids))
+
+    def clear(self, namespace: str | None = None) -> int:
+        """Delete everything, or one namespace; returns how many entries there were."""
+        return self._parts.store.clear(namespace)
+
+    async def aclear(self, namespace: str | None = None) -> int:
+        """As `clear`, on the event loop."""
+        return await self._parts.store.aclear(namespace)
+
+    def drop_session(self, session: str) -> bool:
+        """Forget what a session was served; False if it was not known."""
+        return self._parts.sessions.drop(session)
+
+    def labels(self) -> tuple[Label, ...]:
+        """The newest comparisons of fresh answers with what would have been served."""
+        return tuple(self._learning.labels)
+
+    def stats(self) -> Stats:
+        """What happened since the cache was opened, in this process."""
+        store = self._parts.store
+        return self._parts.recorder.picture(entries=store.count(), size=store.size())
+
+    def flush(self) -> None:
+        """Wait until everything put so far is indexed, counted and learnt."""
+        self._learning.wait()
+        self._parts.store.flush()
+
+    async def aflush(self) -> None:
+        """As `flush`, on the event loop."""
+        await arun(blocking(self.flush))
+
+    def close(self) -> None:
+        """Flush and release files and threads; a second call does nothing."""
+        self._learning.close()
+        self._parts.store.close()
+
+    async def aclose(self) -> None:
+        """As `close`, on the event loop."""
+        await arun(blocking(self.close))
+
+    def __enter__(self) -> SemanticCache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> SemanticCache:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _finding(self, prompt: Prompt, codec: Codec[T], control: Control) -> Flow[Outcome]:
+        started = perf_counter()
+        outcome = yield from self.looking(prompt, codec, control)
+        self.note(outcome, control, perf_counter() - started)
+        if control.offline and isinstance(outcome, Miss):
+            raise OfflineMiss(f"offline, and nothing is stored: {outcome.reason.value}")
+        return outcome
+
+    def _explaining(self, question: str | Prompt, exact: object) -> Flow[Explanation]:
+        asked = question
+        prompt = asked if isinstance(asked, Prompt) else self.prompt(JSON.name, exact, asked)
+        survey = yield from surveyed(self._parts, prompt, current(), thorough=True)
+        return Explanation(survey, concluded(self._parts, survey))
+
+    def _running_namespace(self) -> str:
+        if isinstance(self._namespace, str):
+            return self._namespace
+        try:
+            name = self._namespace()
+        except Exception as error:
+            raise UncacheableError(f"the namespace callable failed: {error!r}") from error
+        if not isinstance(name, str) or not name:
+            raise UncacheableError(f"the namespace callable returned {name!r}, not a tenant's name")
+        return name
+
+    def _decoded(self, hit: Hit, codec: Codec[Any]) -> Outcome:
+        """The hit with its answer; an entry that cannot be read is a miss."""
+        entry = hit.entry
+        try:
+            opened = unseal(entry.payload)
+            if opened.codec != codec.name:
+                raise PayloadError(f"the entry is of kind {opened.codec!r}, not {codec.name!r}")
+            answer = codec.decode(opened.data)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the model can answer
+            log.warning("semcache: entry %s is unreadable: %s", entry.key[:12], error)
+            self._parts.recorder.error(error)
+            return Miss(hit.prompt, Reason.UNREADABLE, str(error))
+        return Hit(
+            hit.prompt, entry, hit.similarity, hit.reason, hit.age, hit.score, hit.detail, answer
+        )
+
+    def _failed(self, prompt: Prompt, error: Exception) -> Miss:
+        log.warning("semcache: lookup failed (%s: %s)", type(error).__name__, error)
+        self._parts.recorder.error(error)
+        return Miss(prompt, Reason.FAILED, f"{type(error).__name__}: {error}")
+
+    def _teach(self, hit: Hit, *, correct: bool) -> None:
+        try:
+            query = run(embedded(self._parts, hit.prompt))
+        except Exception as error:  # noqa: BLE001  # the pair is blocked; only the label is lost
+            self._parts.recorder.error(error)
+            return
+        scored = Scored(Candidate(hit.entry, hit.similarity), Score(hit.score, "served"))
+        self._learning.report(Miss(hit.prompt, hit.reason, query=query), scored, correct)
+
+
+def _answer(outcome: Outcome) -> Any:
+    return outcome.answer if isinstance(outcome, Hit) else None
+
+
+def _tell(callback: Callable[[Any], Any] | None, outcome: Outcome) -> None:
+    if callback is not None:
+        try:
+            callback(outcome)
+        except Exception as error:  # noqa: BLE001  # the user's callback is not the user's call
+            log.warning("semcache: a callback failed: %r", error)

@@ -1,0 +1,147 @@
+"""Labels for free: a fresh answer that was paid for anyway is compared with the neighbour's.
+
+Runs behind the caller's back on one worker thread with a bounded queue; what does not fit is dropped,
+since a label more or less changes nothing and a late answer would.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from semcache_core.codecs import text_of
+from semcache_core.errors import PayloadError
+from semcache_core.models import Entry, Miss, Scored
+from semcache_core.protocols import Judge, Learner, Policy
+from semcache_core.stats import Recorder
+from semcache_core.store import Store
+
+log = logging.getLogger("semcache")
+
+_QUEUE = 1000
+_STATE = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One comparison: what would have been served, and whether that would have been right."""
+
+    question: str
+    stored_question: str
+    similarity: float
+    score: float
+    correct: bool
+    entry: str
+    """The neighbour's id."""
+
+
+class Learning:
+    """Judges answers, tells the policy, and keeps the newest labels for `calibrate`."""
+
+    def __init__(self, store: Store, policy: Policy, judge: Judge, recorder: Recorder) -> None:
+        self._store, self._policy, self._judge, self._recorder = store, policy, judge, recorder
+        self.labels: deque[Label] = deque(maxlen=10_000)
+        self._lock = Lock()
+        self._pending: set[Future[None]] = set()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+        if isinstance(policy, Learner) and (state := store.meta(_STATE)):
+            policy.restore(state)
+
+    def learn(self, miss: Miss, fresh: Entry) -> None:
+        """Compare in the background the fresh answer with the best candidate's."""
+        scored = miss.explore or next((s for s in miss.considered if not s.score.rejected), None)
+        if scored is not None and miss.query is not None:
+            self._submit(lambda: self._compare(miss, scored, fresh))
+
+    def report(self, miss: Miss, scored: Scored, correct: bool) -> None:
+        """A label that somebody gave."""
+        self._note(miss, scored, correct)
+
+    def wait(self) -> None:
+        """Until everything submitted so far is learnt, and what was learnt is in the record."""
+        with self._lock:
+            pending = list(self._pending)
+        wait(pending)
+        self._save()
+
+    def close(self) -> None:
+        """Finish and stop the worker."""
+        self.wait()
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.shutdown()
+
+    def _compare(self, miss: Miss, scored: Scored, fresh: Entry) -> None:
+        neighbour = scored.candidate.entry
+        try:
+            answers = text_of(fresh.payload), text_of(neighbour.payload)
+        except PayloadError:
+            return
+        verdict = self._judge.same(miss.prompt.query or "", *answers)
+        if verdict is None:
+            return
+        self._note(miss, scored, verdict)
+        if verdict and getattr(self._policy, "insert_if_different", False):
+            # The neighbour answers for both; this entry stays for exact repeats only.
+            self._store.put([replace(fresh, vector=None)])
+
+    def _note(self, miss: Miss, scored: Scored, correct: bool) -> None:
+        candidate = scored.candidate
+        self.labels.append(
+            Label(
+                question=miss.prompt.query or "",
+                stored_question=candidate.entry.query or "",
+                similarity=candidate.similarity,
+                score=scored.value,
+                correct=correct,
+                entry=candidate.entry.key,
+            )
+        )
+        if isinstance(self._policy, Learner) and miss.query is not None:
+            self._policy.observe(miss.query, scored, correct)
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            if len(self._pending) >= _QUEUE:
+                return
+            future = self._workers().submit(self._guarded, work)
+            self._pending.add(future)
+        future.add_done_callback(self._done)
+
+    def _done(self, future: Future[None]) -> None:
+        with self._lock:
+            self._pending.discard(future)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # nobody waits for this thread's result
+            log.warning("semcache: a label was lost (%s: %s)", type(error).__name__, error)
+            self._recorder.error(error)
+
+    def _workers(self) -> ThreadPoolExecutor:
+        # A fork takes the executor's object along and leaves its thread behind.
+        if self._pool is None or self._pid != os.getpid():
+            self._pool, self._pid = ThreadPoolExecutor(1, "semcache-learning"), os.getpid()
+            self._pending.clear()
+        return self._pool
+
+    def _save(self) -> None:
+        if isinstance(self._policy, Learner):
+            state = self._policy.state()
+            if state != self._store.meta(_STATE):
+                self._store.set_meta(_STATE, state)
+
+
+def label_lines(labels: deque[Label]) -> str:
+    """The labels as JSON lines."""
+    fields = Label.__slots__
+    return "\n".join(json.dumps({f: getattr(label, f) for f in fields}) for label in labels)
