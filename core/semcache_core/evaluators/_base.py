@@ -1,0 +1,60 @@
+"""What all evaluators share: the asynchronous twin, and errors that are never swallowed."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from semcache_core.errors import EvaluatorError, SemcacheError
+from semcache_core.models import Candidate, Query, Score
+
+R = TypeVar("R")
+
+
+class BaseEvaluator(ABC):
+    """Scores candidates; `_score` is all that a subclass has to write.
+
+    Whatever `_score` raises comes out as `EvaluatorError`: a failure must never look like a bad
+    score, since a cache would then miss for ever without anybody noticing.
+    """
+
+    blocking = True
+    """Whether `_score` is too slow for the event loop; those that only compare numbers are not."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Appears in `Score.by` and in explanations."""
+
+    @abstractmethod
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]: ...
+
+    def score(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]:
+        """One score a candidate, in order. Raises `EvaluatorError`."""
+        try:
+            return self._score(query, candidates)
+        except SemcacheError:
+            raise
+        except Exception as error:
+            raise EvaluatorError(f"{self.name}: {type(error).__name__}: {error}") from error
+
+    async def ascore(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]:
+        """`score` in a worker thread, so that the event loop never waits for a model."""
+        return await self._off_loop(self.score, query, candidates)
+
+    async def _off_loop(
+        self,
+        call: Callable[[Query, Sequence[Candidate]], R],
+        query: Query,
+        candidates: Sequence[Candidate],
+    ) -> R:
+        if not self.blocking:
+            return call(query, candidates)
+        return await asyncio.to_thread(call, query, candidates)
+
+
+def unit(value: float) -> float:
+    """The value brought into [0, 1]; rounding may have left it just outside."""
+    return min(1.0, max(0.0, float(value)))

@@ -1,0 +1,219 @@
+"""Evaluators made of evaluators: minimum, maximum, weighted mean, guards first, cheap to dear.
+
+All of them keep what their parts said. `evaluate` is what the cache calls.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
+from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.models import Candidate, Query, Score, Scored
+from semcache_core.protocols import Evaluator
+
+
+def evaluate(evaluator: Evaluator, query: Query, candidates: Sequence[Candidate]) -> list[Scored]:
+    """Score the candidates: best first, rejected ones flagged and last. Raises `EvaluatorError`."""
+    return _ranked(candidates, _scores(evaluator, query, candidates)) if candidates else []
+
+
+async def aevaluate(
+    evaluator: Evaluator, query: Query, candidates: Sequence[Candidate]
+) -> list[Scored]:
+    """`evaluate` without blocking the event loop."""
+    if not candidates:
+        return []
+    scores = await evaluator.ascore(query, candidates)
+    return _ranked(candidates, _checked(evaluator, candidates, scores))
+
+
+def _ranked(candidates: Sequence[Candidate], scores: Sequence[Score]) -> list[Scored]:
+    scored = [Scored(one, score) for one, score in zip(candidates, scores, strict=True)]
+    return sorted(scored, key=lambda s: (s.score.rejected, -s.value, -s.candidate.similarity))
+
+
+def _scores(evaluator: Evaluator, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]:
+    return _checked(evaluator, candidates, evaluator.score(query, candidates))
+
+
+def _checked(
+    evaluator: Evaluator, candidates: Sequence[Candidate], scores: Sequence[Score]
+) -> Sequence[Score]:
+    if len(scores) != len(candidates):
+        raise EvaluatorError(
+            f"{evaluator.name} gave {len(scores)} scores for {len(candidates)} candidates"
+        )
+    for score in scores:
+        if not 0.0 <= score.value <= 1.0:
+            raise EvaluatorError(f"{evaluator.name} gave {score.value!r}; scores lie in [0, 1]")
+    return scores
+
+
+def _leaves(scores: Sequence[Score]) -> tuple[Score, ...]:
+    """What was said at the bottom: the parts of a combined score instead of the score."""
+    return tuple(leaf for score in scores for leaf in (score.parts or (score,)))
+
+
+class _Combined(BaseEvaluator):
+    """All parts score all candidates; `_combine` makes one score of theirs."""
+
+    def __init__(self, name: str, evaluators: Sequence[Evaluator]) -> None:
+        _require_parts(name, evaluators)
+        self._name = name
+        self.evaluators = tuple(evaluators)
+        self.blocking = any(getattr(part, "blocking", True) for part in evaluators)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @abstractmethod
+    def _combine(self, scores: tuple[Score, ...]) -> Score: ...
+
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
+        columns = [_scores(part, query, candidates) for part in self.evaluators]
+        rows = zip(*columns, strict=True)
+        return [replace(self._combine(row), parts=_leaves(row)) for row in rows]
+
+
+def _require_parts(name: str, evaluators: Sequence[Evaluator]) -> None:
+    if not evaluators:
+        raise ConfigError(f"{name}: no evaluators given; it needs at least one")
+    for evaluator in evaluators:
+        if not isinstance(evaluator, Evaluator):
+            raise ConfigError(f"{name}: {evaluator!r} is not an evaluator")
+    if sum(evaluator.name == "guards" for evaluator in evaluators) > 1:
+        raise IncompatibleError(
+            f"{name}: more than one set of guards; name all guards in one, as a tuple"
+        )
+
+
+class _AllOf(_Combined):
+    def _combine(self, scores: tuple[Score, ...]) -> Score:
+        worst = min(scores, key=lambda score: (not score.rejected, score.value))
+        return Score(worst.value, self.name, worst.reason, worst.rejected)
+
+
+class _AnyOf(_Combined):
+    def _combine(self, scores: tuple[Score, ...]) -> Score:
+        best = max(scores, key=lambda score: (not score.rejected, score.value))
+        return Score(best.value, self.name, best.reason, best.rejected)
+
+
+class _Weighted(_Combined):
+    def __init__(self, evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
+        super().__init__("weighted", evaluators)
+        _require_weights(evaluators, weights)
+        self.weights = tuple(float(weight) / math.fsum(weights) for weight in weights)
+
+    def _combine(self, scores: tuple[Score, ...]) -> Score:
+        rejected = next((score for score in scores if score.rejected), None)
+        if rejected is not None:
+            return Score(0.0, self.name, rejected.reason, rejected=True)
+        pairs = zip(self.weights, scores, strict=True)
+        return Score(unit(math.fsum(weight * score.value for weight, score in pairs)), self.name)
+
+
+def _require_weights(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
+    if len(weights) != len(evaluators):
+        raise IncompatibleError(
+            f"weights: {len(weights)} of them for {len(evaluators)} evaluators; give one each"
+        )
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise ConfigError(f"weights={tuple(weights)!r}: they must be positive numbers, or 0")
+
+
+def all_of(*evaluators: Evaluator) -> BaseEvaluator:
+    """The minimum: all must agree. One rejection rejects."""
+    return _AllOf("all_of", evaluators)
+
+
+def any_of(*evaluators: Evaluator) -> BaseEvaluator:
+    """The maximum: one is enough. Rejected only if all reject."""
+    return _AnyOf("any_of", evaluators)
+
+
+def weighted(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> BaseEvaluator:
+    """The mean with weights of any sum. One rejection rejects."""
+    return _Weighted(evaluators, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a cascade, and when its word is final."""
+
+    evaluator: Evaluator
+    low: float = 0.0
+    """At or below it the candidate does not go on: the stage's score stands."""
+    high: float = 1.0
+    """At or above it the same; the last stage's score always stands."""
+
+
+class _Cascade(BaseEvaluator):
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        _require_parts("cascade", [stage.evaluator for stage in stages])
+        for at, stage in enumerate(stages, 1):
+            _require_zone(at, stage, last=at == len(stages))
+        self.stages = tuple(stages)
+
+    @property
+    def name(self) -> str:
+        return "cascade"
+
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
+        said: list[list[Score]] = [[] for _ in candidates]
+        unsure = list(range(len(candidates)))
+        for stage in self.stages:
+            if not unsure:
+                break
+            scores = _scores(stage.evaluator, query, [candidates[i] for i in unsure])
+            for i, score in zip(unsure, scores, strict=True):
+                said[i].append(score)
+            unsure = [i for i in unsure if _unsure(said[i][-1], stage)]
+        return [replace(row[-1], by=self.name, parts=_leaves(row)) for row in said]
+
+
+def _unsure(score: Score, stage: Stage) -> bool:
+    return not score.rejected and stage.low < score.value < stage.high
+
+
+def _require_zone(at: int, stage: Stage, *, last: bool) -> None:
+    if not (last or 0.0 <= stage.low < stage.high <= 1.0):
+        raise IncompatibleError(
+            f"cascade: stage {at} ({stage.evaluator.name}) has the grey zone ({stage.low},"
+            f" {stage.high}), which holds no score in [0, 1]: the later stages would never run"
+        )
+
+
+def cascade(*stages: Stage) -> BaseEvaluator:
+    """Cheap to dear: a candidate goes on while its score lies between the stage's low and high."""
+    return _Cascade(stages)
+
+
+class _Guarded(BaseEvaluator):
+    def __init__(self, guards: Evaluator, evaluator: Evaluator) -> None:
+        _require_parts("guarded", (guards, evaluator))
+        self.guards = guards
+        self.evaluator = evaluator
+        self.blocking = getattr(evaluator, "blocking", True)
+
+    @property
+    def name(self) -> str:
+        return self.evaluator.name
+
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
+        rows = [[one] for one in _scores(self.guards, query, candidates)]
+        passed = [i for i, row in enumerate(rows) if not row[0].rejected]
+        scores = _scores(self.evaluator, query, [candidates[i] for i in passed]) if passed else ()
+        for i, score in zip(passed, scores, strict=True):
+            rows[i].append(score)
+        return [replace(row[-1], parts=_leaves(row)) for row in rows]
+
+
+def guarded(guards: Evaluator, evaluator: Evaluator) -> BaseEvaluator:
+    """Guards first; only the candidates they let pass are scored, by the evaluator."""
+    return _Guarded(guards, evaluator)

@@ -1,0 +1,107 @@
+"""Guards: evaluators that can only reject, each with a reason in plain words.
+
+One file finds one kind of difference between a question and a stored one. They know English best;
+in other languages they see numbers, identifiers, scripts and some negation, and let the rest pass.
+Measured by `benchmarks/quality.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from semcache_core.errors import ConfigError
+from semcache_core.evaluators._base import BaseEvaluator
+from semcache_core.evaluators.guards import (
+    antonyms,
+    constraints,
+    dates,
+    identifiers,
+    kinds,
+    language,
+    names,
+    negation,
+    numbers,
+    questions,
+    roles,
+    substitution,
+)
+from semcache_core.evaluators.guards._pair import Pair, compare
+from semcache_core.evaluators.guards._text import analyse
+from semcache_core.models import Candidate, Query, Score
+
+Finder = Callable[[Pair], str]
+"""Returns the reason to reject, or ""."""
+
+FINDERS: Mapping[str, Finder] = MappingProxyType(
+    {
+        "language": language.differ,
+        "numbers": numbers.differ,
+        "dates": dates.differ,
+        "identifiers": identifiers.differ,
+        "negation": negation.differ,
+        "antonyms": antonyms.differ,
+        "kinds": kinds.differ,
+        "names": names.differ,
+        "roles": roles.differ,
+        "questions": questions.differ,
+        "substitution": substitution.differ,
+        "constraints": constraints.differ,
+    }
+)
+PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"off": (), "safe": tuple(FINDERS), "strict": tuple(FINDERS)}
+)
+
+
+def findings(query: str, stored: str) -> dict[str, str]:
+    """Every guard's reason to reject the pair, by guard; empty for a pair without differences."""
+    pair = compare(analyse(query), analyse(stored))
+    found = ((name, find(pair)) for name, find in FINDERS.items())
+    return {name: reason for name, reason in found if reason}
+
+
+class Guards(BaseEvaluator):
+    """Rejects candidates whose question differs from the query in a way that changes the answer.
+
+    `guards` is a preset ("safe", "strict", "off") or a tuple of guard names (see `FINDERS`).
+    Scores are 1.0, or 0.0 and rejected. A candidate without a question is left alone.
+    """
+
+    def __init__(self, guards: str | Sequence[str] = "safe") -> None:
+        """Raise `ConfigError` for an unknown preset or guard."""
+        self.guards = _chosen(guards)
+        self._finders = tuple(FINDERS[name] for name in self.guards)
+
+    @property
+    def name(self) -> str:
+        return "guards"
+
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
+        return [self._one(query.text, candidate.entry.query) for candidate in candidates]
+
+    def _one(self, query: str, stored: str | None) -> Score:
+        reason = self.reason(query, stored) if stored else ""
+        return Score(0.0 if reason else 1.0, self.name, reason, rejected=bool(reason))
+
+    def reason(self, query: str, stored: str) -> str:
+        """Why the pair is rejected, in plain words; "" if it is not."""
+        pair = compare(analyse(query), analyse(stored))
+        return next((reason for find in self._finders if (reason := find(pair))), "")
+
+
+def _chosen(guards: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(guards, str):
+        if guards not in PRESETS:
+            raise ConfigError(
+                f"guards={guards!r}: use one of the presets {', '.join(map(repr, PRESETS))},"
+                f" or a tuple of names out of {', '.join(FINDERS)}"
+            )
+        return PRESETS[guards]
+    unknown = [name for name in guards if name not in FINDERS]
+    if unknown:
+        raise ConfigError(
+            f"guards: no guard is called {', '.join(map(repr, unknown))};"
+            f" there are {', '.join(FINDERS)}"
+        )
+    return tuple(dict.fromkeys(guards))

@@ -1,0 +1,212 @@
+"""Numbers and what they count: "two", "2", "a dozen", "1 km", "1,000 m", "3pm", "15:00"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from semcache_core.evaluators.guards import _lexicon
+
+if TYPE_CHECKING:
+    from semcache_core.evaluators.guards._text import Token
+
+_ORDINALS = frozenset({"st", "nd", "rd", "th"})
+_SCALES = {"k": 1_000, "m": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000, "mn": 1_000_000}
+_SIGNS = frozenset("$€£¥₹")
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+_ISO = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)")
+_CLOCK = re.compile(r"(\d\d?):(\d\d)(?::\d\d)?")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_ONE_IS_NO_COUNT = frozenset(
+    ["which", "this", "that", "the", "no", "any", "some", "each", "every", "another", "new", "good"]
+)
+
+
+class Quantity(NamedTuple):
+    """A number of something."""
+
+    said: str
+    """The number as a person would read it."""
+    value: float
+    """In the base unit of the dimension."""
+    dimension: str
+    """"" for a plain number, "clock" for a time of day in minutes."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two equal quantities share: "1 km" and "1000 m"; 3.1 and 3.10 stay apart."""
+        return (self.said if not self.dimension else f"{self.value:.6g}", self.dimension)
+
+
+class Extracted(NamedTuple):
+    """What is left of the tokens, and what was found."""
+
+    rest: list[Token]
+    quantities: tuple[Quantity, ...]
+    units: frozenset[str]
+
+
+def extract(tokens: Sequence[Token]) -> Extracted:
+    """Take the quantities and the units that stand alone out of the tokens."""
+    rest: list[Token] = []
+    found: list[Quantity] = []
+    units: set[str] = set()
+    at = 0
+    while at < len(tokens):
+        length, quantity = _quantity(tokens, at)
+        if quantity is not None:
+            found.append(quantity)
+        elif length == 0:
+            _keep(tokens, at, rest, units, found)
+        at += max(length, 1)
+    return Extracted(rest, tuple(found), frozenset(units))
+
+
+def _keep(
+    tokens: Sequence[Token],
+    at: int,
+    rest: list[Token],
+    units: set[str],
+    found: list[Quantity],
+) -> None:
+    token = tokens[at]
+    iso = _ISO.fullmatch(token.text)
+    if iso and 1 <= int(iso[2]) <= 12:
+        found += [_plain(iso[1]), _plain(str(int(iso[3])))]
+        rest.append(token._replace(text=_MONTHS[int(iso[2]) - 1]))
+        return
+    unit = _lexicon.units().get(token.text)
+    after = at > 0 and tokens[at - 1].text in {"to", "in", "into"}
+    if unit and (unit.alone or (after and at == len(tokens) - 1)):
+        units.add(_unit_name(token.text))
+    if token.text not in _SIGNS:
+        rest.append(token)
+
+
+def _unit_name(text: str) -> str:
+    """One name for all spellings of a unit: the last of its line is the plural in full."""
+    unit = _lexicon.units()[text]
+    same = (name for name, other in _lexicon.units().items() if other[:2] == unit[:2])
+    return max(same, key=len)
+
+
+def _plain(said: str) -> Quantity:
+    return Quantity(said, float(said), "")
+
+
+def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
+    """How many tokens the quantity that starts here takes, and the quantity."""
+    sign = tokens[at].text if tokens[at].text in _SIGNS else ""
+    start = at + 1 if sign else at
+    if start >= len(tokens):
+        return 0, None
+    time = _CLOCK.fullmatch(tokens[start].text)
+    if time:
+        return _time(tokens, at, int(time[1]), int(time[2]))
+    length, value, said = _number(tokens, start)
+    if length == 0:
+        return 0, None
+    used, quantity = _with_unit(tokens, start + length, value, said, sign)
+    return start - at + length + used, quantity
+
+
+def _number(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:
+    text = tokens[at].text
+    if text[0].isdigit():
+        return _digits(tokens, at)
+    plain, factors = _lexicon.number_words()
+    if text == "a" and at + 1 < len(tokens) and tokens[at + 1].text in factors:
+        return 2, float(factors[tokens[at + 1].text]), str(factors[tokens[at + 1].text])
+    if text not in plain or (text == "one" and not _counts(tokens, at)):
+        return 0, 0.0, ""
+    return _spelt_out(tokens, at)
+
+
+def _counts(tokens: Sequence[Token], at: int) -> bool:
+    """Whether "one" is a number here, and not a pronoun."""
+    return not (at > 0 and tokens[at - 1].text in _ONE_IS_NO_COUNT) and at + 1 < len(tokens)
+
+
+def _spelt_out(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:
+    """As in "twenty five", "two hundred and ten", "three dozen"."""
+    plain, factors = _lexicon.number_words()
+    total, part, used = 0, 0, 0
+    for token in tokens[at : at + 12]:
+        if token.text in plain and (part % 10 == 0 or plain[token.text] >= 100):
+            part += plain[token.text]
+        elif token.text in factors and part:
+            part *= factors[token.text]
+            if part >= 1_000:
+                total, part = total + part, 0
+        else:
+            break
+        used += 1
+    return used, float(total + part), str(total + part)
+
+
+def _digits(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:
+    text = tokens[at].text.removesuffix("%")
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    if not text.replace(".", "", 1).isdecimal() or len(text) > 18:
+        return 0, 0.0, ""
+    value, said, used = float(text), _without_zeros(text), 1
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    factors = _lexicon.number_words()[1]
+    if following and following.text in factors:
+        value, used = value * factors[following.text], 2
+    elif following and following.glued and following.text in {"k", "bn", "mn"}:
+        value, used = value * _SCALES[following.text], 2
+    return used, value, said if used == 1 else f"{value:.12g}"
+
+
+def _without_zeros(text: str) -> str:
+    """So that "2.0" is "2"; "3.10" stays, for it may be a version."""
+    whole, _, fraction = text.partition(".")
+    whole = whole.lstrip("0") or "0"
+    return f"{whole}.{fraction}" if fraction.strip("0") else whole
+
+
+def _with_unit(
+    tokens: Sequence[Token], at: int, value: float, said: str, sign: str
+) -> tuple[int, Quantity]:
+    if tokens[at - 1].text.endswith("%"):
+        return 0, Quantity(said, value, "percent")
+    text = tokens[at].text if at < len(tokens) else ""
+    glued = bool(text) and tokens[at].glued
+    if glued and text in _ORDINALS:
+        return 1, Quantity(said, value, "")
+    if text in {"am", "pm"}:
+        return 1, _clock(value, 0, text)
+    used = 1 if text in {"degree", "degrees"} else 0
+    text = tokens[at + used].text if at + used < len(tokens) else ""
+    unit = _lexicon.units().get(sign or text)
+    if unit is None or (sign == "" and text in {"in", "b"} and not glued):
+        return used, Quantity(said, value, "")
+    return used + (not sign), Quantity(said, value * (unit.factor or 1.0), unit.dimension)
+
+
+def _time(tokens: Sequence[Token], at: int, hour: int, minute: int) -> tuple[int, Quantity | None]:
+    half = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if half in {"am", "pm"}:
+        return 2, _clock(hour, minute, half)
+    return 1, Quantity(f"{hour}:{minute:02}", hour * 60 + minute, "clock")
+
+
+def _clock(hour: float, minute: int, half: str) -> Quantity:
+    hours = hour % 12 + (12 if half == "pm" else 0)
+    return Quantity(f"{int(hours)}:{minute:02}", hours * 60 + minute, "clock")

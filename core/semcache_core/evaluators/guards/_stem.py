@@ -1,0 +1,97 @@
+"""A light English stemmer and the tests for "the same word, written otherwise"."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from semcache_core.evaluators.guards import _lexicon
+
+_VOWELS = frozenset("aeiouy")
+_ENDINGS = ("ingly", "edly", "ing", "ed", "ly", "er")
+
+
+def _undouble(word: str) -> str:
+    doubled = len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz"
+    return word[:-1] if doubled else word
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _spelling(word: str) -> str:
+    word = word.replace("isation", "ization")
+    if word.endswith(("ise", "yse")) and len(word) > 5:
+        word = word[:-2] + "ze"
+    return word[:-3] + "or" if word.endswith("our") and len(word) > 5 else word
+
+
+@lru_cache(maxsize=65_536)
+def stem(word: str) -> str:
+    """What a word's inflections and its British and American spellings have in common.
+
+    Weaker than Porter's stemmer on purpose: "universe" and "university" must stay apart.
+    """
+    if len(word) < 4 or not word.isascii() or not word.isalpha():
+        return word
+    word = _spelling(_singular(word))
+    for ending in _ENDINGS:
+        rest = word.removesuffix(ending)
+        if rest != word and len(rest) > 2 and not _VOWELS.isdisjoint(rest):
+            return _finish(_undouble(rest))
+    return _finish(word)
+
+
+def _finish(word: str) -> str:
+    if word.endswith("e") and len(word) > 3:
+        word = word[:-1]
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
+
+
+def one_edit(a: str, b: str) -> bool:
+    """Whether one insertion, deletion, substitution or swap of neighbours turns `a` into `b`."""
+    if len(a) > len(b):
+        a, b = b, a
+    if len(b) - len(a) > 1 or a == b:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
+    if len(a) < len(b):
+        return a[start:] == b[start + 1 :]
+    return a[start + 1 :] == b[start + 1 :] or swapped(a, b)
+
+
+def swapped(a: str, b: str) -> bool:
+    """Whether `a` is `b` with two neighbouring letters swapped."""
+    if len(a) != len(b):
+        return False
+    differ = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    if len(differ) != 2 or differ[1] != differ[0] + 1:
+        return False
+    first, second = differ
+    return a[first] == b[second] and a[second] == b[first]
+
+
+@lru_cache(maxsize=16_384)
+def typo(a: str, b: str) -> bool:
+    """Whether one of the words is the other, mistyped: near, and one of them is no known word.
+
+    Two known words one letter apart ("Iran", "Iraq") are two words; two unknown ones may be two
+    names ("VTI", "VTV"). A swap of neighbouring letters is a typo even if both are known ("form").
+    """
+    if min(len(a), len(b)) < 4 or not (a.isalpha() and b.isalpha()):
+        return False
+    known = _lexicon.ranks()
+    if (a in known) != (b in known):
+        return one_edit(a, b) or (min(len(a), len(b)) > 7 and _two_edits(a, b))
+    return swapped(a, b)
+
+
+def _two_edits(a: str, b: str) -> bool:
+    shorter = (b[:i] + b[i + 1 :] for i in range(len(b)))
+    return any(one_edit(a, cut) for cut in shorter)

@@ -1,0 +1,258 @@
+"""What the guards and the verifier know of one text: found once, kept for texts seen again.
+
+Every step is one pass over the text, so that a text of 100,000 characters takes a fraction of a
+second; the patterns have no nested repetition.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from semcache_core.evaluators.guards import _lexicon, _quantities
+from semcache_core.evaluators.guards._stem import stem
+
+_TOKEN = re.compile(
+    r"(?i:\b(?:w/o|b/w|km/h|mb/s)\b)|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?"
+    r"|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+    r"|[^\W\d_](?:['.&_-]?[^\W_\u3040-\u30ff\u3400-\u9fff])*(?:[+#]+|(?='s\b))?"
+    r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
+)
+_ENDS = frozenset(".?!;\n")
+_CACHED = 1_000
+"""Longer texts are analysed each time: a cache of them would be as large as the entries."""
+
+
+class Word(NamedTuple):
+    """One word, or a phrase that stands for one thing."""
+
+    text: str
+    stem: str
+    content: bool
+    """Not a function word."""
+    name: bool
+    """Capitalised inside a sentence, or no frequent English word."""
+    kinds: frozenset[str]
+    number: bool = False
+
+
+class Token(NamedTuple):
+    """A piece of the raw text."""
+
+    text: str
+    capital: bool
+    glued: bool
+    """Directly after the token before it, without a space."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """One analysed text."""
+
+    raw: str
+    words: tuple[Word, ...]
+    content: tuple[Word, ...]
+    stems: frozenset[str]
+    """Of the content words, numbers included."""
+    every: frozenset[str]
+    """Surface forms of all words, function words included, fillers left out."""
+    groups: frozenset[int]
+    """Synonym groups that a word of the text is in."""
+    quantities: tuple[_quantities.Quantity, ...]
+    units: frozenset[str]
+    """Units named without a number."""
+    negated: bool
+    language: str
+    """A script ("han", "cyrillic") or, for Latin letters, a language code; "" if unsure."""
+
+
+def analyse(text: str) -> Text:
+    """The text's words, numbers, negation and language. Never raises."""
+    return _remembered(text) if len(text) <= _CACHED else _analyse(text)
+
+
+@lru_cache(maxsize=8_192)
+def _remembered(text: str) -> Text:
+    return _analyse(text)
+
+
+def _analyse(raw: str) -> Text:
+    tokens = list(_expanded(_tokens(raw)))
+    every = [token.text for token in tokens]
+    merged = list(_merged(tokens))
+    rest, quantities, units = _quantities.extract(merged)
+    words = tuple(_word(token) for token in rest if token.text not in _ENDS)
+    content = tuple(word for word in words if word.content)
+    return Text(
+        raw=raw,
+        words=words,
+        content=content,
+        stems=frozenset(word.stem for word in content),
+        every=frozenset(word.text for word in words),
+        groups=frozenset(group for word in words for group in groups_of(word)),
+        quantities=quantities,
+        units=units,
+        negated=not _lexicon.negators().isdisjoint(token.text for token in rest),
+        language=language(raw, every),
+    )
+
+
+def _tokens(raw: str) -> list[Token]:
+    """Capitals count inside a sentence, and only where most words have none (no title case)."""
+    text = unicodedata.normalize("NFKC", raw).replace("’", "'")
+    found, end, opening, capitals = [], -1, True, 0
+    for match in _TOKEN.finditer(text):
+        word = match.group()
+        capital = word[0].isupper() and word != "I"
+        capitals += capital
+        found.append(Token(word.lower(), capital and not opening, match.start() == end))
+        end, opening = match.end(), word in _ENDS
+    if capitals * 2 > len(found) > 3:
+        return [token._replace(capital=False) for token in found]
+    return found
+
+
+def _expanded(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield from _expand(token)
+
+
+def _expand(token: Token) -> Iterator[Token]:
+    text = token.text
+    spelt = _lexicon.spelling().get(text)
+    if spelt:
+        yield from (Token(word, token.capital, False) for word in spelt)
+    elif text.endswith("n't"):
+        yield from (Token(text[:-3], False, False), Token("not", False, False))
+    elif "-" in text and text[0].isalpha() and (text,) not in _lexicon.kinds().canonical:
+        yield from (Token(part, token.capital, False) for part in text.split("-") if part)
+    else:
+        yield token._replace(text=_bare(text))
+
+
+def _bare(text: str) -> str:
+    text = text.removesuffix("'s")
+    dotted = text.replace(".", "")
+    # "u.s." and "p.m." are one word; "node.js" keeps its dot.
+    return dotted if len(dotted) <= 3 and all(len(part) == 1 for part in text.split(".")) else text
+
+
+def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Fillers left out, names of several words made one."""
+    table, at = _lexicon.phrases(), 0
+    while at < len(tokens):
+        length, becomes = _phrase_at(tokens, at, table)
+        if length == 0:
+            yield tokens[at]
+        elif becomes:
+            yield Token(becomes, any(t.capital for t in tokens[at : at + length]), tokens[at].glued)
+        at += max(length, 1)
+
+
+def _phrase_at(
+    tokens: Sequence[Token], at: int, table: dict[str, list[tuple[_lexicon.Phrase, str]]]
+) -> tuple[int, str]:
+    for phrase, becomes in table.get(tokens[at].text, ()):
+        if len(phrase) <= len(tokens) - at and all(
+            tokens[at + i].text == word for i, word in enumerate(phrase)
+        ):
+            return len(phrase), becomes
+    return 0, ""
+
+
+_NO_KINDS: frozenset[str] = frozenset()
+
+
+def _word(token: Token) -> Word:
+    text = token.text
+    number = text[0].isdigit()
+    content = text not in _lexicon.english()
+    kinds = _lexicon.kinds().kinds.get(text, _NO_KINDS)
+    return Word(text, stem(text), content, content and _is_name(token), kinds, number)
+
+
+def _is_name(token: Token) -> bool:
+    """Capitalised inside a sentence, or lower-case and no English word in any form."""
+    text = token.text
+    if token.capital or not text.isalpha():
+        return token.capital
+    known = _lexicon.ranks()
+    return text not in known and stem(text) not in _known_stems()
+
+
+@lru_cache(maxsize=1)
+def _known_stems() -> frozenset[str]:
+    return frozenset(stem(word) for word in _lexicon.ranks())
+
+
+@lru_cache(maxsize=65_536)
+def _groups(text: str, root: str) -> frozenset[int]:
+    known = _lexicon.synonyms()
+    return known.get(text) or known.get(root) or _by_stem().get(root, frozenset())
+
+
+@lru_cache(maxsize=1)
+def _by_stem() -> dict[str, frozenset[int]]:
+    found: dict[str, frozenset[int]] = {}
+    for word, groups in _lexicon.synonyms().items():
+        found[stem(word)] = found.get(stem(word), frozenset()) | groups
+    return found
+
+
+def groups_of(word: Word) -> frozenset[int]:
+    """The synonym groups of a word, or of its stem."""
+    return _groups(word.text, word.stem)
+
+
+_SCRIPTS = (
+    ("CJK", "han"),
+    ("HIRAGANA", "japanese"),
+    ("KATAKANA", "japanese"),
+    ("HANGUL", "hangul"),
+    ("CYRILLIC", "cyrillic"),
+    ("GREEK", "greek"),
+    ("ARABIC", "arabic"),
+    ("HEBREW", "hebrew"),
+    ("DEVANAGARI", "devanagari"),
+    ("THAI", "thai"),
+)
+
+
+@lru_cache(maxsize=4_096)
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "")
+    return next((script for start, script in _SCRIPTS if name.startswith(start)), "")
+
+
+def language(raw: str, words: Sequence[str]) -> str:
+    """The script of most letters or, for Latin ones, the language whose function words prevail."""
+    return _by_function_words(words) if raw.isascii() else _by_script(raw, words)
+
+
+def _by_script(raw: str, words: Sequence[str]) -> str:
+    counts: dict[str, int] = {}
+    letters = [letter for letter in raw[:2_000] if letter.isalpha()]
+    for letter in letters:
+        script = "" if letter < "\u0250" else _script(letter)
+        counts[script] = counts.get(script, 0) + 1
+    if "japanese" in counts:
+        return "japanese"
+    top = max(counts, key=lambda script: counts[script], default="")
+    return top or _by_function_words(words)
+
+
+def _by_function_words(words: Sequence[str]) -> str:
+    """A language code if it has at least two function words and twice as many as any other."""
+    counts = sorted(
+        (
+            (sum(word in stop for word in words[:400]), code)
+            for code, stop in _lexicon.stopwords().items()
+        ),
+        reverse=True,
+    )
+    (best, code), (second, _) = counts[0], counts[1]
+    return code if best >= 2 and best >= 2 * second else ""

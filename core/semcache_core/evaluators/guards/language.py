@@ -1,0 +1,11 @@
+"""Language: an answer in German does not serve a question in English."""
+
+from __future__ import annotations
+
+from semcache_core.evaluators.guards._pair import Pair
+
+
+def differ(pair: Pair) -> str:
+    """The two languages or scripts, if both are sure and they differ."""
+    a, b = pair.a.language, pair.b.language
+    return f"languages differ: {a} / {b}" if a and b and a != b else ""

@@ -1,0 +1,53 @@
+"""Numbers and units: "top 5" is not "top 10", "in miles" is not "in metres"."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._quantities import Quantity
+
+
+def differ(pair: Pair) -> str:
+    """The quantities or the units that only one of the texts has."""
+    left, right = _unmatched(pair.a.quantities, pair.b.quantities)
+    if left or right:
+        return f"numbers differ: {_said(left)} / {_said(right)}"
+    units_a, units_b = pair.a.units - pair.b.units, pair.b.units - pair.a.units
+    if units_a and units_b:
+        return f"units differ: {', '.join(sorted(units_a))} / {', '.join(sorted(units_b))}"
+    return ""
+
+
+def _said(quantities: list[Quantity]) -> str:
+    return ", ".join(quantity.said for quantity in quantities) or "none"
+
+
+def _unmatched(
+    a: tuple[Quantity, ...], b: tuple[Quantity, ...]
+) -> tuple[list[Quantity], list[Quantity]]:
+    if not a and not b:
+        return [], []
+    left, right = _without(a, b), _without(b, a)
+    for one in list(left):
+        # "80" and "80 dollars" agree: one of the two left the unit out.
+        match = next((o for o in right if o.said == one.said and _one_has_no_unit(o, one)), None)
+        if match is not None:
+            left.remove(one)
+            right.remove(match)
+    return [q for q in left if q.key != ("1", "")], [q for q in right if q.key != ("1", "")]
+
+
+def _one_has_no_unit(a: Quantity, b: Quantity) -> bool:
+    return "" in (a.dimension, b.dimension)
+
+
+def _without(a: tuple[Quantity, ...], b: tuple[Quantity, ...]) -> list[Quantity]:
+    counts = Counter(quantity.key for quantity in b)
+    missing = []
+    for quantity in a:
+        if counts[quantity.key] > 0:
+            counts[quantity.key] -= 1
+        else:
+            missing.append(quantity)
+    return missing
