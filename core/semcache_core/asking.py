@@ -61,7 +61,9 @@ def asking(
             break
         flight, leads = cache.flights.board(prompt.key)
         if leads:
-            return (yield from _lead(cache, call, control, outcome, flight, started))
+            return (
+                yield from _lead(cache, call, control, miss=outcome, flight=flight, started=started)
+            )
         if (yield from flight.wait()) is Landing.NOT_STORED:
             break
     cache.note(outcome, control, perf_counter() - started)
@@ -74,6 +76,7 @@ def _lead(
     cache: SemanticCache,
     call: Call[T],
     control: Control,
+    *,
     miss: Miss,
     flight: Flight,
     started: float,

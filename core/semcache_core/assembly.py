@@ -1,4 +1,4 @@
-"""From the facade's arguments to the parts of a cache, with every clash found before anything is opened."""
+"""From the facade's arguments to the parts of a cache; clashes are found before it opens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def assemble(
     clock: Clock,
     **storage: Any,
 ) -> Parts:
-    """Raises `ConfigError` for arguments that cannot work, and `StoreError` for an unusable path."""
+    """Raises `ConfigError` for arguments that cannot work, `StoreError` for an unusable path."""
     if not isinstance(top_k, int) or top_k < 1:
         raise ConfigError(f"top_k: {top_k!r} was given; it must be a whole number of at least 1")
     made = make_embedder(embedder)

@@ -88,7 +88,7 @@ class SemanticCache:
             self._parts.store, self._parts.policy, judge or EqualAnswers(), self._parts.recorder
         )
         self.flights = Flights()
-        self._served: LRU[tuple[str, str], Hit] = LRU(1024)
+        self._recent: LRU[tuple[str, str], Hit] = LRU(1024)
 
     # -- questions and JSON answers -------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class SemanticCache:
         return await self.asave(self.prompt(JSON.name, exact, question), answer, JSON, **how)
 
     def explain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
-        """Take a lookup apart: candidates, every score, the decision. Counts and changes nothing."""
+        """Take a lookup apart: candidates, scores, the decision. Counts and changes nothing."""
         return run(self._explaining(question, exact))
 
     async def aexplain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
@@ -123,7 +123,7 @@ class SemanticCache:
 
         Raises `UncacheableError` when the tenant cannot be named or `exact` has no stable form.
         """
-        namespace = self._running_namespace()
+        namespace = self.running_namespace()
         return make_prompt(kind=kind, exact=exact, query=query, namespace=namespace, **more)
 
     def find(self, prompt: Prompt, codec: Codec[Any], control: Control | None = None) -> Outcome:
@@ -162,13 +162,13 @@ class SemanticCache:
         self, prompt: Callable[[], Prompt], call: Call[T], control: Control | None = None
     ) -> Asked[T]:
         """Get or compute. Raises what the model's call raises, and `OfflineMiss`."""
-        return run(asking(self, self.prompt_or_none(prompt), call, control or current()))
+        return run(asking(self, self.attempt(prompt), call, control or current()))
 
     async def aask(
         self, prompt: Callable[[], Prompt], call: Call[T], control: Control | None = None
     ) -> Asked[T]:
         """As `ask`, on the event loop."""
-        return await arun(asking(self, self.prompt_or_none(prompt), call, control or current()))
+        return await arun(asking(self, self.attempt(prompt), call, control or current()))
 
     # -- the same, as flows ----------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class SemanticCache:
             self._parts.recorder.hit(outcome, seconds)
             self._parts.store.touch(outcome.entry.key)
             if outcome.reason is Reason.SEMANTIC:
-                self._served.put((outcome.prompt.key, outcome.id), outcome)
+                self._recent.put((outcome.prompt.key, outcome.id), outcome)
             if control.session is not None:
                 self._parts.sessions.note(control.session, outcome.entry.key)
             _tell(control.on_hit, outcome)
@@ -249,8 +249,8 @@ class SemanticCache:
         """Whether identical prompts in flight wait for one another under this setting."""
         return self._coalesce and control.read and control.write and not self._parts.shadow
 
-    def prompt_or_none(self, make: Callable[[], Prompt]) -> Prompt | None:
-        """A prompt, or None (logged and counted) when it cannot be cached."""
+    def attempt(self, make: Callable[[], T]) -> T | None:
+        """What `make` returns, or None (logged and counted) when this prompt cannot be cached."""
         try:
             return make()
         except Exception as error:  # noqa: BLE001  # what cannot be keyed is not cached
@@ -274,7 +274,7 @@ class SemanticCache:
             self.delete(mark["id"])
             return
         self._parts.blocked.block(mark["prompt"], mark["id"])
-        served = hit if isinstance(hit, Hit) else self._served.get((mark["prompt"], mark["id"]))
+        served = hit if isinstance(hit, Hit) else self._recent.get((mark["prompt"], mark["id"]))
         if served is not None:
             self._teach(served, correct=False)
 
@@ -363,7 +363,8 @@ class SemanticCache:
         survey = yield from surveyed(self._parts, prompt, current(), thorough=True)
         return Explanation(survey, concluded(self._parts, survey))
 
-    def _running_namespace(self) -> str:
+    def running_namespace(self) -> str:
+        """The tenant's name here and now; raises `UncacheableError` when it cannot be named."""
         if isinstance(self._namespace, str):
             return self._namespace
         try:

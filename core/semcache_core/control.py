@@ -2,8 +2,8 @@
 
 The setting is a context variable: it travels into tasks, and into the threads that LangChain,
 LangGraph and LlamaIndex start, since they copy the context. A raw `ThreadPoolExecutor` does not;
-submit `contextvars.copy_context().run` to one. Adapters take the setting when the call is made, so a
-generator made inside the block keeps it when it is consumed outside.
+submit `contextvars.copy_context().run` to one. Adapters take the setting when the call is made, so
+a generator made inside the block keeps it when it is consumed outside.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read_only() -> Any:
 
 
 def offline() -> Any:
-    """Serve what is stored; a miss raises `OfflineMiss`: for developing and testing without a model."""
+    """Serve what is stored; a miss raises `OfflineMiss`: to develop and test without a model."""
     return settings(offline=True)
 
 

@@ -1,4 +1,4 @@
-"""The form in which an answer is stored: one header line, then the codec's bytes.
+r"""The form in which an answer is stored: one header line, then the codec's bytes.
 
     semcache 1 <codec> <first 16 hex digits of the data's SHA-256>\\n<data>
 

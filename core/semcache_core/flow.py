@@ -1,7 +1,8 @@
 """One lookup and one update, each written once for threads and for the event loop (`steps`).
 
-A lookup surveys from cheap to dear (the record by key, the embedding, the neighbours, the evaluators, the
-policy) and then concludes; the conclusion is pure. A failing part raises: the cache catches.
+A lookup surveys from cheap to dear (the record by key, the embedding, the neighbours, the
+evaluators, the policy) and then concludes; the conclusion is pure. A failing part raises: the cache
+catches.
 """
 
 from __future__ import annotations

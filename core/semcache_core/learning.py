@@ -1,7 +1,7 @@
 """Labels for free: a fresh answer that was paid for anyway is compared with the neighbour's.
 
-Runs behind the caller's back on one worker thread with a bounded queue; what does not fit is dropped,
-since a label more or less changes nothing and a late answer would.
+Runs behind the caller's back on one worker thread with a bounded queue; what does not fit is
+dropped, since a label more or less changes nothing and a late answer would.
 """
 
 from __future__ import annotations

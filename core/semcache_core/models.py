@@ -92,11 +92,26 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the record's log: an entry written (`entry` is set) or a key deleted."""
+    """One line of the record's log: an entry written (`entry` is set) or a key deleted.
+
+    Entries of a log come without their payload.
+    """
 
     seq: int
     key: str
     entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Where the record stands."""
+
+    seq: int
+    """The newest seq; 0 for an empty record."""
+    count: int
+    """Number of entries."""
+    size: int
+    """Sum of `Entry.size`, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +224,21 @@ class Hit:
 
     @property
     def id(self) -> str:
-        """What `report_wrong` and `delete` take."""
+        """What `delete` takes."""
         return self.entry.key
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """What an adapter puts on a served answer; `report_wrong` takes it back."""
+        return {
+            "hit": self.reason.value,
+            "id": self.entry.key,
+            "prompt": self.prompt.key,
+            "similarity": round(self.similarity, 6),
+            "score": round(self.score, 6),
+            "age": round(self.age, 3),
+            "question": self.entry.query,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from semcache_core.models import (
     Change,
     Decision,
     Entry,
+    Figures,
     Matrix,
     Neighbour,
     Query,
@@ -69,49 +70,60 @@ class EntryStore(Protocol):
     `seq` is given in commit order: once a reader has seen seq n, no smaller one appears later.
     """
 
+    @property
+    def shared(self) -> bool:
+        """Whether somebody else may write it too, so that `figures` has to be polled."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writing raises `StoreReadOnly`."""
+
     def put(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Write or replace by key in one transaction, durable on return; entries with their seq."""
+        """Write or replace by key in one transaction, durable on return; entries with their seq.
+
+        Of several entries with one key the last is kept, and returned.
+        """
 
     def get(self, keys: Sequence[str]) -> dict[str, Entry]:
         """The entries that exist, with vectors; expired ones included."""
 
-    def delete(self, keys: Sequence[str]) -> list[str]:
-        """Delete and leave tombstones; returns the keys that existed."""
+    def delete(self, keys: Sequence[str]) -> list[Change]:
+        """Delete and leave tombstones, which are returned: one for each key that existed."""
 
     def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
         """Add to use counts and set last_used: {key: (uses, last_used)}. Not a change."""
 
-    def changes(self, after: int, limit: int) -> list[Change]:
-        """The log above seq `after`, ascending, at most `limit` lines."""
+    def changes(self, after: int, limit: int) -> list[Change] | None:
+        """The log above seq `after`, ascending, at most `limit` lines, without payloads.
 
-    def last_seq(self) -> int:
-        """The newest seq; 0 for an empty record."""
+        None: tombstones above `after` were trimmed, so the reader has to start anew.
+        """
+
+    def figures(self) -> Figures:
+        """Newest seq, number of entries, bytes: one cheap read."""
 
     def scope(self, scope: str) -> Iterator[Entry]:
-        """Entries of a scope that have a vector (payloads may be left empty)."""
+        """Entries of a scope that have a vector, oldest seq first, without payloads."""
 
     def entries(self, namespace: str | None = None) -> Iterator[Entry]:
         """All entries, oldest seq first, without loading all of them at once."""
 
     def count(self, scope: str | None = None) -> int:
-        """Number of entries, with a vector if a scope is named."""
-
-    def size(self) -> int:
-        """Sum of `Entry.size`."""
+        """Number of entries; of those with a vector in a scope, if one is named."""
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
         """Keys to evict: all that expired, then by rule until the excess is gone.
 
-        `rule` is "lru", "lfu", "fifo" or "random".
+        `rule` is "lru", "lfu", "fifo" or "random". What expired counts towards the excess.
         """
 
     def meta(self, name: str) -> str | None:
-        """A value kept beside the entries (schema version, embedder identity, blocked pairs)."""
+        """A value kept beside the entries (embedder identity, blocked pairs)."""
 
     def set_meta(self, name: str, value: str) -> None: ...
 
     def clear(self, namespace: str | None = None) -> int:
-        """Delete all entries (of a namespace), with tombstones; returns how many."""
+        """Delete all entries (of a namespace); returns how many."""
 
     def close(self) -> None: ...
 
@@ -120,17 +132,38 @@ class EntryStore(Protocol):
 class VectorIndex(Protocol):
     """Finds the nearest vectors of a scope. Rebuildable from the record. Raises `StoreError`."""
 
-    def upsert(self, entries: Sequence[Entry]) -> None:
-        """Add or replace by key the entries that have a vector."""
-
-    def delete(self, keys: Sequence[str]) -> None: ...
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Follow the record: ascending seq; what is older than the held entry is ignored."""
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
         """At most k of the scope, nearest first."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Forget everything: the record was emptied, or its log was trimmed too far."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Maintained(Protocol):
+    """An index with work to do behind the requests (optional); one thread calls it."""
+
+    def maintain(self) -> float:
+        """Do a bounded piece of work; seconds until the next piece is worth a call."""
+
+    def flush(self) -> None:
+        """Return when everything applied so far is where it should be."""
+
+
+@runtime_checkable
+class ForkAware(Protocol):
+    """A part with locks, threads, files or sockets that a forked child must not share."""
+
+    def before_fork(self) -> None:
+        """In the parent: come to rest, so that the child copies nothing half done."""
+
+    def after_fork(self, child: bool) -> None:
+        """In both: the parent goes on, the child replaces what it must not share."""
 
 
 @runtime_checkable

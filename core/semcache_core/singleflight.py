@@ -1,7 +1,7 @@
 """Coalescing: of identical prompts in flight at once, one asks the model and the others wait.
 
-The waiters do not take the leader's object: they look into the cache again, so each gets an answer of
-its own and nobody's mutation reaches another. A failed leader's waiters elect a new one, once; who has
+The waiters do not take the leader's object: they look into the cache again, so each gets an answer
+of its own and nobody's mutation reaches another. A failed leader's waiters elect a new one; who has
 waited for two failures asks alone, so that an outage does not queue callers one behind another.
 """
 

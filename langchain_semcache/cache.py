@@ -1,0 +1,131 @@
+"""`set_llm_cache(SemanticCache(...))`: the cache behind LangChain's own seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, cast
+
+from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
+from langchain_core.runnables.config import RunnableConfig, ensure_config
+
+from langchain_semcache import llm_string as model_string
+from langchain_semcache.payload import CODEC, served, tokens
+from langchain_semcache.planning import Plan, Planner
+from langchain_semcache.prompts import parse
+from langchain_semcache.question import Hook, question_hook
+from semcache_core.cache import SemanticCache as Core
+from semcache_core.errors import ConfigError
+from semcache_core.lru import LRU
+from semcache_core.models import Hit, Miss, Outcome
+from semcache_core.turns import Turns
+
+Tenant = str | Callable[[RunnableConfig], str]
+
+
+class SemanticCache(Core, BaseCache):
+    """A semantic cache for LangChain: the question may be reworded, everything else must match.
+
+    Takes what the core's cache takes, in LangChain's words: `embedding` is an `Embeddings`, a model
+    name or path, or one of our embedders. `namespace` is the tenant: a str, or a callable of the
+    running config (`lambda config: config["configurable"]["tenant"]`); if that fails, nothing is
+    served and nothing is stored. `question` names the part of a longer prompt that may be
+    paraphrased: a callable `text -> str | None`, or a prompt template with one of the variables
+    question, query or input (or a pair of template and variable). `conversation` is "exact" or
+    "sequence" (earlier turns are compared by meaning). `turns` says which turns are cached and how.
+
+    Raises `ConfigError` for arguments that cannot work.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        embedding: Any = None,
+        namespace: Tenant = "",
+        question: Hook | None = None,
+        conversation: str = "exact",
+        turns: Turns | None = None,
+        **core: Any,
+    ) -> None:
+        if conversation not in ("exact", "sequence"):
+            raise ConfigError(
+                f"conversation: {conversation!r} was given; give 'exact' or 'sequence'"
+            )
+        self.planner = Planner(turns or Turns(), question_hook(question), conversation)
+        self._plans: LRU[tuple[str, str, str], Plan] = LRU(4096)
+        self._misses: LRU[str, Miss] = LRU(4096)
+        tenant = _tenant(namespace) if callable(namespace) else namespace
+        super().__init__(path, embedder=embedding, namespace=tenant, **core)
+
+    # -- LangChain's seam ------------------------------------------------------------------------
+
+    def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """The stored generations, fresh objects marked as a hit; None is a miss."""
+        plan = self._plan(prompt, llm_string)
+        return None if plan is None else self._served(self.find(plan.prompt, CODEC))
+
+    async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """As `lookup`; nothing runs on the event loop but the exact match in memory."""
+        plan = self._plan(prompt, llm_string)
+        return None if plan is None else self._served(await self.afind(plan.prompt, CODEC))
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Store the model's generations, if this kind of turn and answer is to be stored."""
+        plan = self._plan(prompt, llm_string)
+        if plan is not None:
+            self.save(plan.stored_as(return_val), return_val, CODEC, **self._how(plan))
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """As `update`."""
+        plan = self._plan(prompt, llm_string)
+        if plan is not None:
+            await self.asave(plan.stored_as(return_val), return_val, CODEC, **self._how(plan))
+
+    def clear(self, namespace: str | None = None, **kwargs: Any) -> int:  # type: ignore[override]  # LangChain's returns None
+        """Delete one namespace: the named one, else this cache's own, else everything."""
+        own = self._namespace if isinstance(self._namespace, str) else ""
+        return super().clear(namespace or own or None)
+
+    async def aclear(self, namespace: str | None = None, **kwargs: Any) -> int:  # type: ignore[override]  # as above
+        """As `clear`, on the event loop."""
+        own = self._namespace if isinstance(self._namespace, str) else ""
+        return await super().aclear(namespace or own or None)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _plan(self, prompt: str, llm_string: str) -> Plan | None:
+        """What to do with this prompt; None: nothing. A failure is logged and counted."""
+        plan = self.attempt(lambda: self._planned(prompt, llm_string))
+        return plan if plan is not None and plan.mode != "off" else None
+
+    def _planned(self, prompt: str, llm_string: str) -> Plan:
+        namespace = self.running_namespace()
+        known = self._plans.get((prompt, llm_string, namespace))
+        if known is not None:
+            return known
+        params = model_string.read(llm_string)
+        schemas = model_string.schemas(params, llm_string)
+        plan = self.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
+        if not params.classes:  # what a class's name stands for can change
+            self._plans.put((prompt, llm_string, namespace), plan)
+        return plan
+
+    def _served(self, outcome: Outcome) -> RETURN_VAL_TYPE | None:
+        if isinstance(outcome, Hit):
+            served(outcome.answer, outcome.mark)
+            return cast(RETURN_VAL_TYPE, outcome.answer)
+        self._misses.put(outcome.prompt.key, outcome)
+        return None
+
+    def _how(self, plan: Plan) -> dict[str, Any]:
+        return {
+            "keepable": plan.unfit,
+            "tokens": tokens,
+            "miss": self._misses.pop(plan.prompt.key),
+        }
+
+
+def _tenant(named: Callable[[RunnableConfig], str]) -> Callable[[], str]:
+    # Inside a lookup LangChain gives the config of the chain or graph that runs the model.
+    return lambda: named(ensure_config())

@@ -1,0 +1,75 @@
+"""What is done with a request: under which key, by meaning or exactly, which answers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.outputs import Generation
+
+from langchain_semcache.llm_string import Params
+from langchain_semcache.payload import CODEC, calls_tools, unfit
+from langchain_semcache.prompts import Message, QuestionHook, split
+from semcache_core.keys import make_prompt
+from semcache_core.models import Prompt
+from semcache_core.turns import Mode, Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request's key and the rules that hold for it."""
+
+    prompt: Prompt
+    mode: Mode
+    tool_calls: Mode
+    """Whether an answer that calls tools is kept."""
+
+    def unfit(self, generations: Sequence[Generation]) -> str:
+        """Why these answers are not kept; empty if they are."""
+        if self.tool_calls == "off" and calls_tools(generations):
+            return "tool calls"
+        return unfit(generations)
+
+    def stored_as(self, generations: Sequence[Generation]) -> Prompt:
+        """The prompt to store under: an answer that calls tools is found by its exact prompt."""
+        if self.prompt.query is None or not calls_tools(generations):
+            return self.prompt
+        return replace(self.prompt, query=None, exact_only="the answer calls tools")
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """How one cache reads requests."""
+
+    turns: Turns
+    hook: QuestionHook | None = None
+    conversation: str = "exact"
+
+    def plan(self, parsed: list[Message] | str, params: Params, exact: Any, namespace: str) -> Plan:
+        """`exact` is everything beside the messages that must match: the model, its parameters."""
+        request = split(parsed, self.hook, self.conversation)
+        mode = self._mode(request.kind, params)
+        question = request.question
+        semantic = mode == "semantic" and question.text is not None
+        prompt = make_prompt(
+            kind=CODEC.name,
+            exact=[exact, question.exact if semantic else request.whole],
+            query=question.text if semantic else None,
+            namespace=namespace,
+            model=params.model,
+            turns=request.turns if semantic else (),
+            temperature=params.temperature,
+            exact_only=question.why or ("" if semantic else f"{request.kind}: exact only"),
+        )
+        calls = self.turns.forced_tool if params.forced_tool else self.turns.tool_calls
+        return Plan(prompt, mode, calls)
+
+    def _mode(self, kind: str, params: Params) -> Mode:
+        if kind == "after tools":
+            return self.turns.after_tools
+        if kind == "react":
+            return self.turns.react
+        if params.forced_tool:
+            return self.turns.forced_tool
+        return self.turns.tools_offered if params.tools else self.turns.question
