@@ -17,7 +17,7 @@ from semcache_core.control import Control, current
 from semcache_core.envelope import seal, unseal
 from semcache_core.errors import ConfigError, OfflineMiss, PayloadError, UncacheableError
 from semcache_core.explain import Explanation
-from semcache_core.flow import concluded, embedded, keep, look, surveyed, withholding
+from semcache_core.flow import TOO_LONG, concluded, embedded, keep, look, surveyed, withholding
 from semcache_core.judges import EqualAnswers
 from semcache_core.keys import make_prompt
 from semcache_core.learning import Label, Learning
@@ -88,6 +88,7 @@ class SemanticCache:
             self._parts.store, self._parts.policy, judge or EqualAnswers(), self._parts.recorder
         )
         self.flights = Flights()
+        self._warned = False
         self._recent: LRU[tuple[str, str], Hit] = LRU(1024)
 
     # -- questions and JSON answers -------------------------------------------------------------
@@ -243,6 +244,7 @@ class SemanticCache:
             _tell(control.on_hit, outcome)
         else:
             self._parts.recorder.miss(outcome, seconds)
+            self._warn_once(outcome)
             _tell(control.on_miss, outcome)
 
     def coalesces(self, control: Control) -> bool:
@@ -390,6 +392,15 @@ class SemanticCache:
         return Hit(
             hit.prompt, entry, hit.similarity, hit.reason, hit.age, hit.score, hit.detail, answer
         )
+
+    def _warn_once(self, miss: Miss) -> None:
+        if miss.detail is TOO_LONG and not self._warned:
+            self._warned = True
+            log.warning(
+                "semcache: a question is longer than the embedder's window; such questions are "
+                "cached for exact repeats only. Name the question inside the prompt (question=) or "
+                "take an embedder with a longer window. This is said once."
+            )
 
     def _failed(self, prompt: Prompt, error: Exception) -> Miss:
         log.warning("semcache: lookup failed (%s: %s)", type(error).__name__, error)

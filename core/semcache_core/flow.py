@@ -37,6 +37,8 @@ from semcache_core.store import Store
 
 log = logging.getLogger("semcache")
 
+TOO_LONG = "the question is longer than the embedder's window"
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -104,7 +106,7 @@ def exact_only(parts: Parts, prompt: Prompt) -> str:
     if prompt.query is None:
         return prompt.exact_only
     if not parts.embedder.fits(prompt.query):
-        return "the question is longer than the embedder's window"
+        return TOO_LONG
     return ""
 
 
