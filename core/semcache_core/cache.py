@@ -24,6 +24,7 @@ from semcache_core.learning import Label, Learning
 from semcache_core.lru import LRU
 from semcache_core.models import Candidate, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
 from semcache_core.protocols import Clock, Codec, Evaluator, Judge, Policy
+from semcache_core.relay import Relays
 from semcache_core.singleflight import Flights
 from semcache_core.stats import Stats
 from semcache_core.steps import Flow, arun, blocking, run
@@ -88,6 +89,7 @@ class SemanticCache:
             self._parts.store, self._parts.policy, judge or EqualAnswers(), self._parts.recorder
         )
         self.flights = Flights()
+        self.relays = Relays()
         self._warned = False
         self._recent: LRU[tuple[str, str], Hit] = LRU(1024)
 
@@ -223,9 +225,7 @@ class SemanticCache:
                 self._parts, prompt, payload, key=prompt.key, tokens=spent, ttl=ttl, miss=miss
             )
         except Exception as error:  # noqa: BLE001  # the answer is the caller's; caching it is ours
-            log.warning("semcache: not stored (%s: %s)", type(error).__name__, error)
-            recorder.error(error)
-            recorder.not_stored(type(error).__name__)
+            self.not_kept(error)
             return False
         recorder.stored()
         if miss is not None:
@@ -246,6 +246,12 @@ class SemanticCache:
             self._parts.recorder.miss(outcome, seconds)
             self._warn_once(outcome)
             _tell(control.on_miss, outcome)
+
+    def not_kept(self, error: Exception) -> None:
+        """Log and count an answer that could not be stored."""
+        log.warning("semcache: not stored (%s: %s)", type(error).__name__, error)
+        self._parts.recorder.error(error)
+        self._parts.recorder.not_stored(type(error).__name__)
 
     def coalesces(self, control: Control) -> bool:
         """Whether identical prompts in flight wait for one another under this setting."""

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from contextvars import Context, ContextVar
 from threading import Lock, RLock
 from typing import Any, Generic, TypeVar
@@ -34,14 +33,32 @@ _fetching: ContextVar[frozenset[int]] = ContextVar("semcache_fetching", default=
 class Shared(Generic[C]):
     """What a stream has brought so far, and who still reads it."""
 
-    def __init__(self, finish: Finish[C]) -> None:
+    def __init__(self, finish: Finish[C], context: Context) -> None:
+        """`context` is this stream's own: every part of the source runs in it, whoever reads."""
         self.chunks: list[C] = []
         self.over = False
         self.error: BaseException | None = None
-        self.readers = 1
+        self._readers = 1
+        # Reentrant: the collector may finalise another reader while this thread holds it.
+        self._gate = RLock()
         self.withdraw: Callable[[], None] = lambda: None
         """Takes the stream off the list of those that newcomers may join."""
         self._finish = finish
+        self._context = context
+        context.run(lambda: _fetching.set(_fetching.get() | {id(self)}))
+
+    def join(self) -> bool:
+        """One reader more, unless the stream is over or was abandoned."""
+        with self._gate:
+            joined = self._readers > 0 and not self.over
+            self._readers += joined
+            return joined
+
+    def _left(self) -> bool:
+        """One reader less: whether it was the last of a stream that is not over."""
+        with self._gate:
+            self._readers -= 1
+            return self._readers == 0 and not self.over
 
     def _end(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -56,14 +73,6 @@ class Shared(Generic[C]):
             raise self.error
         return False if self.over else None
 
-    @contextmanager
-    def _marked(self) -> Iterator[None]:
-        token = _fetching.set(_fetching.get() | {id(self)})
-        try:
-            yield
-        finally:
-            _fetching.reset(token)
-
 
 class Relay(Shared[C]):
     """A stream for the threads of this process. `finish` is run after normal exhaustion only."""
@@ -71,8 +80,8 @@ class Relay(Shared[C]):
     def __init__(
         self, source: Callable[[], Iterator[C]], finish: Finish[C], context: Context
     ) -> None:
-        super().__init__(finish)
-        self._open = lambda: context.run(self._opened, source)
+        super().__init__(finish, context)
+        self._open = source
         self._source: Iterator[C] | None = None
         self._turn = Lock()
 
@@ -84,21 +93,16 @@ class Relay(Shared[C]):
 
     def leave(self) -> None:
         """One reader less; after the last, the source is closed."""
-        self.readers -= 1
-        if self.readers == 0 and not self.over:
+        if self._left():
             self._end()
-            _close(self._source)
-
-    def _opened(self, source: Callable[[], Iterator[C]]) -> Iterator[C]:
-        with self._marked():
-            return source()
+            if (close := getattr(self._source, "close", None)) is not None:
+                self._context.run(close)
 
     def _fetch(self) -> bool:
         try:
             if self._source is None:
-                self._source = self._open()
-            with self._marked():
-                self.chunks.append(next(self._source))
+                self._source = self._context.run(self._open)
+            self.chunks.append(self._context.run(next, self._source))
         except StopIteration:
             run(self._finish(self.chunks))
             self._end()
@@ -118,9 +122,8 @@ class AsyncRelay(Shared[C]):
     """
 
     def __init__(self, source: AsyncSource[C], finish: Finish[C], context: Context) -> None:
-        super().__init__(finish)
+        super().__init__(finish, context)
         self._source = source
-        self._context = context
         self._wanted = 0
         self._demand = asyncio.Event()
         self._news = asyncio.Event()
@@ -138,16 +141,16 @@ class AsyncRelay(Shared[C]):
 
     async def leave(self) -> None:
         """One reader less; after the last, the source is closed."""
-        self.readers -= 1
-        if self.readers == 0 and self._task is not None and not self._task.done():
-            self.withdraw()
+        if not self._left():
+            return
+        self.withdraw()
+        if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _pump(self) -> None:
         try:
-            with self._marked():
-                await self._bring()
+            await self._bring()
             await arun(self._finish(self.chunks))
         except BaseException as error:  # noqa: BLE001  # raised again to whoever reads
             self._end(error)
@@ -183,23 +186,19 @@ class Relays:
 
     def __init__(self) -> None:
         self._relays: dict[Hashable, Shared[Any]] = {}
-        # Reentrant: the collector may finalise an abandoned reader while this thread holds it.
         self._lock = RLock()
 
     def board(self, key: Hashable, make: Callable[[], R]) -> tuple[R, bool]:
         """The stream of this key, and whether the caller is its first reader."""
         with self._lock:
             found: Any = self._relays.get(key)
-            if found is None or id(found) in _fetching.get():
-                return self._launch(key, make(), replace=found is None), True
-            found.readers += 1
-            return found, False
-
-    def _launch(self, key: Hashable, relay: R, *, replace: bool) -> R:
-        if replace:
-            self._relays[key] = relay
+            if found is not None and id(found) in _fetching.get():
+                return make(), True
+            if found is not None and found.join():
+                return found, False
+            self._relays[key] = relay = make()
             relay.withdraw = lambda: self._withdraw(key, relay)
-        return relay
+            return relay, True
 
     def _withdraw(self, key: Hashable, relay: Shared[Any]) -> None:
         with self._lock:
@@ -208,8 +207,3 @@ class Relays:
 
     def __len__(self) -> int:
         return len(self._relays)
-
-
-def _close(source: Any) -> None:
-    if (close := getattr(source, "close", None)) is not None:
-        close()
