@@ -8,7 +8,11 @@ from typing import Any
 from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators import default_evaluator, default_threshold
+from semcache_core.evaluators import (
+    RECOMMENDED_FLOOR,
+    RECOMMENDED_THRESHOLD,
+    default_evaluator,
+)
 from semcache_core.flow import Parts
 from semcache_core.policies import make_policy
 from semcache_core.postprocess import make_chooser
@@ -40,8 +44,8 @@ def assemble(
     decided_by = make_policy(
         policy,
         threshold=threshold,
-        max_false_hit_rate=max_false_hit_rate,
-        default_threshold=default_threshold(made, judged_by),
+        default_threshold=RECOMMENDED_THRESHOLD,
+        floor=RECOMMENDED_FLOOR,
     )
     chooser = make_chooser(post_process)
     store = open_store(path, embedder=made, clock=clock, **storage)

@@ -46,14 +46,14 @@ def memoize(
 
             @functools.wraps(function)
             async def answer_later(*args: P.args, **kwargs: P.kwargs) -> Any:
-                call = Call[Any](JSON, _unreachable, lambda: function(*args, **kwargs), ttl=ttl)
+                call: Call[Any] = Call(JSON, _unreachable, lambda: function(*args, **kwargs), ttl=ttl)
                 return (await cache.aask(lambda: prompt(*args, **kwargs), call)).answer
 
             return cast("Callable[P, R]", answer_later)
 
         @functools.wraps(function)
         def answer(*args: P.args, **kwargs: P.kwargs) -> R:
-            call = Call[Any](JSON, lambda: function(*args, **kwargs), _unreachable, ttl=ttl)
+            call: Call[Any] = Call(JSON, lambda: function(*args, **kwargs), _unreachable, ttl=ttl)
             return cast("R", cache.ask(lambda: prompt(*args, **kwargs), call).answer)
 
         return answer

@@ -1,0 +1,193 @@
+"""Get or compute, coalescing and memoize."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from semcache_core.asking import Call
+from semcache_core.cache import SemanticCache
+from semcache_core.codecs import JSON
+from semcache_core.control import offline, refresh
+from semcache_core.errors import ConfigError, OfflineMiss
+from semcache_core.memoize import memoize
+from tests.unit.core.test_cache import Approve, WordEmbedder
+
+
+@pytest.fixture
+def cache():
+    with SemanticCache(embedder=WordEmbedder(), evaluator=Approve(), threshold=0.9) as made:
+        yield made
+
+
+def prompt(cache, question="refund"):
+    return lambda: cache.prompt("json", None, question)
+
+
+def call(sync=None, later=None, **more):
+    return Call(JSON, sync, later, **more)
+
+
+def test_the_model_is_asked_once(cache):
+    """The second asker, however they word it, gets the stored answer."""
+    calls = []
+
+    def model():
+        calls.append(1)
+        return "14 days"
+
+    assert cache.ask(prompt(cache), call(model)).hit is None
+    assert cache.ask(prompt(cache, "my refund"), call(model)).hit is not None
+    assert len(calls) == 1
+
+
+def test_an_unfit_answer_is_handed_through_and_not_kept(cache):
+    """The reason is counted."""
+    asked = cache.ask(prompt(cache), call(lambda: "", keepable=lambda a: "" if a else "empty"))
+    assert asked.answer == ""
+    assert cache.stats().not_stored == {"empty": 1}
+    assert cache.stats().entries == 0
+
+
+def test_a_prompt_that_cannot_be_made_goes_through(cache, caplog):
+    """The model answers, the trouble is logged and counted."""
+
+    def broken():
+        raise KeyError("tenant")
+
+    asked = cache.ask(broken, call(lambda: "14 days"))
+    assert (asked.answer, asked.outcome) == ("14 days", None)
+    assert cache.stats().not_stored == {"KeyError": 1}
+    assert "not cached" in caplog.text
+
+
+def test_the_models_error_is_the_callers(cache):
+    """And the next caller may try again."""
+
+    def down():
+        raise ConnectionError("provider")
+
+    with pytest.raises(ConnectionError):
+        cache.ask(prompt(cache), call(down))
+    assert cache.ask(prompt(cache), call(lambda: "ok")).answer == "ok"
+    assert len(cache.flights) == 0
+
+
+def test_offline_never_asks(cache):
+    """The model's function is not called."""
+    with offline(), pytest.raises(OfflineMiss):
+        cache.ask(prompt(cache), call(lambda: pytest.fail("asked")))
+
+
+def test_threads_that_ask_the_same_make_one_call(cache):
+    """The others wait for the first and get answers of their own."""
+    calls, gate = [], threading.Event()
+
+    def model():
+        calls.append(1)
+        gate.wait(10)
+        return ["14 days"]
+
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(cache.ask, prompt(cache), call(model)) for _ in range(8)]
+        while not calls:
+            pass
+        gate.set()
+        answers = [future.result(10).answer for future in futures]
+    assert len(calls) == 1
+    assert answers == [["14 days"]] * 8
+    assert len({id(answer) for answer in answers}) == 8
+
+
+async def test_a_cancelled_leader_wakes_the_others(cache):
+    """One of them asks; nobody hangs."""
+    calls = []
+
+    async def model():
+        calls.append(1)
+        await asyncio.sleep(60 if len(calls) == 1 else 0)
+        return "14 days"
+
+    tasks = [asyncio.create_task(cache.aask(prompt(cache), call(None, model))) for _ in range(5)]
+    while not calls:
+        await asyncio.sleep(0.01)
+    leader = tasks[0]
+    leader.cancel()
+    answers = await asyncio.wait_for(asyncio.gather(*tasks[1:]), 10)
+    assert [asked.answer for asked in answers] == ["14 days"] * 4
+    assert len(calls) == 2
+
+
+async def test_answers_that_may_not_be_kept_do_not_queue_callers(cache):
+    """Who waited for an answer that was not stored asks at once, beside the others."""
+    running, most = [], []
+
+    async def model():
+        running.append(1)
+        most.append(len(running))
+        await asyncio.sleep(0.05)
+        running.pop()
+        return ""
+
+    unfit = call(None, model, keepable=lambda a: "empty")
+    await asyncio.gather(*(cache.aask(prompt(cache), unfit) for _ in range(6)))
+    assert max(most) == 5
+
+
+def test_refresh_overwrites(cache):
+    """The stored answer is not looked at."""
+    cache.ask(prompt(cache), call(lambda: "old"))
+    with refresh():
+        assert cache.ask(prompt(cache), call(lambda: "new")).answer == "new"
+    assert cache.ask(prompt(cache), call(lambda: "?")).answer == "new"
+
+
+def test_memoize_answers_rephrased_calls(cache):
+    """Other arguments must match exactly, defaults included."""
+    calls = []
+
+    @memoize(cache)
+    def ask(question: str, model: str = "m1") -> str:
+        calls.append(question)
+        return f"{model}: {question}"
+
+    assert ask("refund") == ask("my refund", model="m1") == ask(question="the refund")
+    assert ask("refund", "m2").startswith("m2")
+    assert len(calls) == 2
+    assert ask.__name__ == "ask"
+
+
+async def test_memoize_takes_coroutines(cache):
+    """An async function stays one."""
+    calls = []
+
+    @memoize(cache, question="text", ttl=60)
+    async def ask(model: str, text: str) -> dict:
+        calls.append(text)
+        return {"answer": text}
+
+    assert await ask("m", "refund") == await ask("m", "a refund") == {"answer": "refund"}
+    assert calls == ["refund"]
+
+
+def test_memoize_lets_through_what_it_cannot_key(cache):
+    """A question that is not a text is asked as ever."""
+
+    @memoize(cache)
+    def ask(question):
+        return question * 2
+
+    assert ask(21) == 42
+
+
+def test_memoize_refuses_what_cannot_work(cache):
+    """The error names the function and its arguments."""
+    with pytest.raises(ConfigError, match="'text'"):
+        memoize(cache, question="text")(lambda question: question)
+
+    def stream(question):
+        yield question
+
+    with pytest.raises(ConfigError, match="generator"):
+        memoize(cache)(stream)
