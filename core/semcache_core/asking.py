@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -32,6 +32,8 @@ class Call(Generic[T]):
     """Tokens that the answer cost."""
     keepable: Callable[[T], str] = lambda answer: ""
     """Why the answer may not be stored (empty, cut short, filtered); empty if it may."""
+    exact_only: Callable[[T], str] = lambda answer: ""
+    """Why only the same prompt may find this answer (it calls tools, say); empty if meaning may."""
     ttl: float | None = None
 
 
@@ -89,7 +91,10 @@ def _lead(
         if isinstance(outcome, Hit):
             landing = Landing.STORED
             return Asked(outcome.answer, outcome)
-        asked, stored = yield from _fresh(cache, call, control, outcome)
+        led = replace(
+            call, sync=flight.lead(call.sync), asynchronous=flight.alead(call.asynchronous)
+        )
+        asked, stored = yield from _fresh(cache, led, control, outcome)
         landing = Landing.STORED if stored else Landing.NOT_STORED
         return asked
     finally:
@@ -109,6 +114,7 @@ def _fresh(
         control,
         tokens=call.tokens,
         keepable=call.keepable,
+        exact_only=call.exact_only,
         ttl=call.ttl,
         miss=miss,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike
 from time import perf_counter
 from types import TracebackType
@@ -208,6 +209,7 @@ class SemanticCache:
         *,
         tokens: Callable[[T], int] | int = 0,
         keepable: Callable[[T], str] = lambda answer: "",
+        exact_only: Callable[[T], str] = lambda answer: "",
         ttl: float | None = None,
         miss: Miss | None = None,
     ) -> Flow[bool]:
@@ -219,6 +221,8 @@ class SemanticCache:
             if why := keepable(answer):
                 recorder.not_stored(why)
                 return False
+            if why := exact_only(answer):
+                prompt = replace(prompt, query=None, exact_only=why)
             payload = seal(codec.name, codec.encode(answer))
             spent = tokens if isinstance(tokens, int) else tokens(answer)
             entry = yield from keep(

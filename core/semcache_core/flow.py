@@ -245,10 +245,10 @@ def keep(
 
 
 def _vector(parts: Parts, prompt: Prompt, miss: Miss | None) -> Flow[Vector | None]:
-    if miss is not None and miss.query is not None:
-        return miss.query.vector
     if exact_only(parts, prompt):
         return None
+    if miss is not None and miss.query is not None:
+        return miss.query.vector
     try:
         query = yield from embedded(parts, prompt)
     except Exception as error:  # noqa: BLE001  # the answer is paid for: keep it for exact matches

@@ -3,16 +3,26 @@
 The waiters do not take the leader's object: they look into the cache again, so each gets an answer
 of its own and nobody's mutation reaches another. A failed leader's waiters elect a new one; who has
 waited for two failures asks alone, so that an outage does not queue callers one behind another.
+
+Nobody waits for what cannot go on while they wait. A caller that would block its thread does not
+wait for a leader on an event loop, which may be the one it blocks, nor for one further down its own
+stack; a model that asks itself the same through the same cache leads a flight of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from enum import Enum
-from threading import Lock
+from threading import Lock, get_ident
+from typing import TypeVar
 
 from semcache_core.steps import Flow, Step
+
+T = TypeVar("T")
+_led: ContextVar[frozenset[int]] = ContextVar("semcache_led", default=frozenset())
 
 
 class Landing(Enum):
@@ -29,6 +39,8 @@ class Flight:
 
     def __init__(self) -> None:
         self._landing: Future[Landing] = Future()
+        self._thread = get_ident()
+        self._on_loop = _loop_runs()
 
     def land(self, landing: Landing) -> None:
         """Wake the waiters; a second landing says nothing new."""
@@ -37,8 +49,37 @@ class Flight:
 
     def wait(self) -> Flow[Landing]:
         """Until the leader landed; a cancelled waiter leaves the flight as it is."""
-        landing: Landing = yield Step(self._landing.result, self._waiting)
+        landing: Landing = yield Step(self._blocking, self._waiting)
         return landing
+
+    def lead(self, ask: Callable[[], T]) -> Callable[[], T]:
+        """The leader's call, which may come back to this flight from inside."""
+
+        def led() -> T:
+            token = _led.set(_led.get() | {id(self)})
+            try:
+                return ask()
+            finally:
+                _led.reset(token)
+
+        return led
+
+    def alead(self, ask: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """As `lead`, on the event loop."""
+
+        async def led() -> T:
+            token = _led.set(_led.get() | {id(self)})
+            try:
+                return await ask()
+            finally:
+                _led.reset(token)
+
+        return led
+
+    def _blocking(self) -> Landing:
+        if self._on_loop or self._thread == get_ident():
+            return Landing.NOT_STORED
+        return self._landing.result()
 
     async def _waiting(self) -> Landing:
         return await asyncio.shield(asyncio.wrap_future(self._landing))
@@ -56,7 +97,7 @@ class Flights:
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None:
-                return flight, False
+                return (Flight(), True) if id(flight) in _led.get() else (flight, False)
             return self._flights.setdefault(key, Flight()), True
 
     def land(self, key: str, flight: Flight, landing: Landing) -> None:
@@ -68,3 +109,11 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._flights)
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -61,6 +61,8 @@ class StreamCall(Generic[A, C]):
     """Why the answer may not be stored; empty if it may."""
     copy: Callable[[C], C] = copy.deepcopy
     """Readers change what they are given; the stored answer is made of the chunks as they came."""
+    exact_only: Callable[[A], str] = lambda answer: ""
+    """Why only the same prompt may find this answer (it calls tools, say); empty if meaning may."""
     ttl: float | None = None
 
 
@@ -123,6 +125,7 @@ class _Request(Generic[A, C]):
             self.control,
             tokens=call.tokens,
             keepable=call.keepable,
+            exact_only=call.exact_only,
             ttl=call.ttl,
             miss=miss,
         )
