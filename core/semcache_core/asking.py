@@ -11,14 +11,13 @@ from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Outcome, Prompt
 from semcache_core.protocols import Codec
-from semcache_core.singleflight import Flight, Landing
+from semcache_core.singleflight import PATIENCE, Flight, Landing
 from semcache_core.steps import Flow, step
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
 
 T = TypeVar("T")
-_TRIES = 2  # failed leaders a caller waits for before it asks alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,11 @@ def asking(
         answer = yield from step(call.sync, call.asynchronous)
         return Asked(answer, None)
     started = perf_counter()
-    for _ in range(_TRIES + 1):
+    while True:
         outcome = yield from cache.looking(prompt, call.codec, control)
         if isinstance(outcome, Hit) or not cache.coalesces(control):
+            break
+        if perf_counter() - started > PATIENCE:
             break
         flight, leads = cache.flights.board(prompt.key)
         if leads:

@@ -177,7 +177,7 @@ def concluded(parts: Parts, survey: Survey) -> Outcome:
         return _miss(survey, *_why_nothing(survey))
     decision = survey.decision
     if decision.action is Action.SERVE:
-        chosen = parts.choose(survey.query, decision.chosen)
+        chosen = parts.choose(survey.prompt, decision.chosen)
         return _serve(parts, survey, chosen.candidate.entry, Reason.SEMANTIC, chosen)
     explored = decision.action is Action.EXPLORE
     why = decision.why or (Reason.EXPLORED if explored else Reason.BELOW)

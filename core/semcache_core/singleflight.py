@@ -2,11 +2,12 @@
 
 The waiters do not take the leader's object: they look into the cache again, so each gets an answer
 of its own and nobody's mutation reaches another. A failed leader's waiters elect a new one; who has
-waited for two failures asks alone, so that an outage does not queue callers one behind another.
+waited in vain for `PATIENCE` seconds asks alone, so that an outage does not make a queue.
 
 Nobody waits for what cannot go on while they wait. A caller that would block its thread does not
-wait for a leader on an event loop, which may be the one it blocks, nor for one further down its own
-stack; a model that asks itself the same through the same cache leads a flight of its own.
+wait for a leader further down its own stack, nor for one on the event loop that it blocks or whose
+pool it belongs to (the leader may need a thread of that pool); a model that asks itself the same
+through the same cache leads a flight of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Overdue
 from contextvars import ContextVar
 from enum import Enum
-from threading import Lock, get_ident
+from threading import Lock, current_thread, get_ident
 from typing import TypeVar
 
 from semcache_core.steps import Flow, Step
 
 T = TypeVar("T")
+PATIENCE = 10.0
+"""Seconds that a caller waits in vain: for leaders that fail, or for an event loop's leader."""
+_POOL = "asyncio_"  # how CPython names the threads of an event loop's default pool
 _led: ContextVar[frozenset[int]] = ContextVar("semcache_led", default=frozenset())
 
 
@@ -77,9 +82,16 @@ class Flight:
         return led
 
     def _blocking(self) -> Landing:
-        if self._on_loop or self._thread == get_ident():
+        if self._thread == get_ident():
             return Landing.NOT_STORED
-        return self._landing.result()
+        if not self._on_loop:
+            return self._landing.result()
+        if current_thread().name.startswith(_POOL):
+            return Landing.NOT_STORED
+        try:
+            return self._landing.result(PATIENCE)
+        except Overdue:  # its loop may be waiting for us in a way that cannot be seen
+            return Landing.NOT_STORED
 
     async def _waiting(self) -> Landing:
         return await asyncio.shield(asyncio.wrap_future(self._landing))
