@@ -103,7 +103,9 @@ def _slack(limit: int | None) -> int:
 
 
 def _slack_bytes(limit: int | None, count: int, size: int) -> int:
-    return min((limit or 0) // _SLACK_SHARE, _SLACK_CAP * size // count)
+    """The same in bytes, for entries of average size; less than one entry is none."""
+    average = max(size // count, 1)
+    return min((limit or 0) // _SLACK_SHARE // average, _SLACK_CAP) * average
 
 
 def take(ordered: Iterable[tuple[str, int]], excess: int, excess_bytes: int) -> list[str]:

@@ -125,6 +125,20 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """How an index is doing."""
+
+    seq: int
+    """The change of the record up to which what it keeps on disk is complete."""
+    pending: int = 0
+    """Entries that wait to be written there; searches see them all the same."""
+    state: str = "scan"
+    """What it does, in a word or two for a person."""
+    owner: bool = False
+    """Whether this process is the one that writes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An entry that may answer the query."""
 

@@ -16,6 +16,7 @@ from semcache_core.models import (
     Decision,
     Entry,
     Figures,
+    IndexStatus,
     Matrix,
     Neighbour,
     Query,
@@ -153,6 +154,9 @@ class Maintained(Protocol):
 
     def flush(self) -> None:
         """Return when everything applied so far is where it should be."""
+
+    def status(self) -> IndexStatus:
+        """For `Store.health`; no I/O."""
 
 
 @runtime_checkable

@@ -1,0 +1,93 @@
+"""Engines: how a database is opened, and what SQLite needs told on each connection."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from semcache_core.errors import ConfigError, MissingDependency
+
+BUSY_SECONDS = 30.0
+"""How long SQLite waits for another writer before it gives up."""
+
+_DRIVERS = {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql", "pymysql": "mysql+pymysql"}
+
+
+def sqlite_url(path: Path, read_only: bool = False, immutable: bool = False) -> URL:
+    """The URL of a SQLite file."""
+    if not (read_only or immutable):
+        return URL.create("sqlite", database=str(path))
+    query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if immutable else {})
+    return URL.create("sqlite", database=f"file:{path}", query=query)
+
+
+def make_engine(url: str | URL) -> Engine:
+    """An engine for a URL of the user's; raises `ConfigError` and `MissingDependency`."""
+    parsed = _parsed(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    except NoSuchModuleError as error:
+        raise ConfigError(f"entries: SQLAlchemy knows no database {parsed.drivername!r}") from error
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"the database {parsed.drivername!r}", str(error.name), "all"
+        ) from error
+
+
+def _parsed(url: str | URL) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        # The cause is left out: it repeats the text, in which a password may stand.
+        raise ConfigError(
+            "entries is no database URL; one looks like postgresql+psycopg://user@host/name"
+        ) from None
+
+
+def in_memory(url: URL) -> bool:
+    """Whether a SQLite URL names a database that is gone with its last connection."""
+    return not url.database or url.database == ":memory:" or "mode=memory" in str(url)
+
+
+def _sqlite(url: URL) -> Engine:
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
+    if in_memory(url):
+        options["poolclass"] = StaticPool
+        options["connect_args"] |= {"check_same_thread": False}
+    else:
+        # No upper bound: a thread that reads must not wait for one that writes.
+        options |= {"poolclass": QueuePool, "max_overflow": -1}
+    engine = create_engine(url, **options)
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    """Readers and a writer side by side (WAL), and each commit on the disk when it returns.
+
+    In WAL mode synchronous=NORMAL would already outlive kill -9, but not a power cut: it lacks
+    the one fsync a commit that FULL makes (2.7 ms against 0.03 ms on a cloud disk). A put follows
+    a model's call of hundreds of milliseconds, so the safe one is affordable.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            break
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself while another process switches the mode.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                if "readonly" in str(error):
+                    break
+                raise
+            time.sleep(0.01)
+    connection.execute("PRAGMA synchronous=FULL").close()
+    connection.execute("PRAGMA cache_size=-16000").close()

@@ -1,0 +1,174 @@
+"""The record in this process's memory: for tests, notebooks, and caches that need not last."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from heapq import merge
+from itertools import islice
+
+from semcache_core.errors import StoreClosed
+from semcache_core.expiry import check_rule, take
+from semcache_core.models import Change, Entry, Figures
+
+_KEPT_TOMBSTONES = 10_000
+
+_ORDER: dict[str, Callable[[Entry], object]] = {
+    "lru": lambda entry: (entry.last_used, entry.seq),
+    "lfu": lambda entry: (entry.uses, entry.last_used, entry.seq),
+    "fifo": lambda entry: entry.seq,
+    "random": lambda entry: random.random(),  # noqa: S311  # not a secret
+}
+
+
+class MemoryEntries:
+    """An `EntryStore` that is gone with the process. A fork's child has a copy of its own."""
+
+    shared = False
+    read_only = False
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._rows: OrderedDict[str, Entry] = OrderedDict()
+        self._scopes: dict[str, OrderedDict[str, None]] = {}
+        self._tombstones: OrderedDict[int, str] = OrderedDict()
+        self._meta: dict[str, str] = {}
+        self._figures = Figures(seq=0, count=0, size=0)
+        self._trimmed = 0
+        self._closed = False
+
+    def put(self, entries: Sequence[Entry]) -> list[Entry]:
+        with self._open():
+            wanted = {entry.key: entry for entry in entries}
+            return [self._insert(entry) for entry in wanted.values()]
+
+    def get(self, keys: Sequence[str]) -> dict[str, Entry]:
+        with self._open():
+            return {key: self._rows[key] for key in keys if key in self._rows}
+
+    def delete(self, keys: Sequence[str]) -> list[Change]:
+        with self._open():
+            changes = [self._bury(key) for key in dict.fromkeys(keys) if key in self._rows]
+            while len(self._tombstones) > _KEPT_TOMBSTONES:
+                self._trimmed, _ = self._tombstones.popitem(last=False)
+            return changes
+
+    def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
+        with self._open():
+            for key, (count, last) in uses.items():
+                if entry := self._rows.get(key):
+                    self._rows[key] = replace(
+                        entry, uses=entry.uses + count, last_used=max(entry.last_used, last)
+                    )
+
+    def changes(self, after: int, limit: int) -> list[Change] | None:
+        with self._open():
+            if after < self._trimmed:
+                return None
+            written = (
+                Change(entry.seq, entry.key, replace(entry, payload=b""))
+                for entry in _newer(list(self._rows.values()), after)
+            )
+            deleted = (Change(seq, key) for seq, key in self._tombstones.items() if seq > after)
+            return list(islice(merge(written, deleted, key=lambda change: change.seq), limit))
+
+    def figures(self) -> Figures:
+        with self._open():
+            return self._figures
+
+    def scope(self, scope: str) -> Iterator[Entry]:
+        with self._open():
+            return iter([self._rows[key] for key in self._scopes.get(scope, ())])
+
+    def entries(self, namespace: str | None = None) -> Iterator[Entry]:
+        with self._open():
+            return iter([row for row in self._rows.values() if namespace in (None, row.namespace)])
+
+    def count(self, scope: str | None = None) -> int:
+        with self._open():
+            return len(self._rows if scope is None else self._scopes.get(scope, ()))
+
+    def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
+        check_rule(rule)
+        with self._open():
+            rows = list(self._rows.values())
+        gone = [row for row in rows if row.expired(now)]
+        excess -= len(gone)
+        excess_bytes -= sum(row.size for row in gone)
+        keys = [row.key for row in gone]
+        if excess > 0 or excess_bytes > 0:
+            left = sorted((row for row in rows if not row.expired(now)), key=_ORDER[rule])  # type: ignore[arg-type]  # each rule's keys compare with one another
+            keys += take(((row.key, row.size) for row in left), excess, excess_bytes)
+        return keys
+
+    def meta(self, name: str) -> str | None:
+        with self._open():
+            return self._meta.get(name)
+
+    def set_meta(self, name: str, value: str) -> None:
+        with self._open():
+            self._meta[name] = value
+
+    def clear(self, namespace: str | None = None) -> int:
+        with self._open():
+            return len(self.delete([entry.key for entry in self.entries(namespace)]))
+
+    def close(self) -> None:
+        self._closed = True
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork(self, child: bool) -> None:
+        if child:
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
+
+    def _open(self) -> threading.RLock:
+        if self._closed:
+            raise StoreClosed("the record was used after close()")
+        return self._lock
+
+    def _insert(self, entry: Entry) -> Entry:
+        self._remove(entry.key)
+        entry = entry.at(self._figures.seq + 1)
+        self._rows[entry.key] = entry
+        if entry.vector is not None:
+            self._scopes.setdefault(entry.scope, OrderedDict())[entry.key] = None
+        self._count(entry, 1)
+        return entry
+
+    def _bury(self, key: str) -> Change:
+        self._remove(key)
+        self._figures = replace(self._figures, seq=self._figures.seq + 1)
+        self._tombstones[self._figures.seq] = key
+        return Change(self._figures.seq, key)
+
+    def _remove(self, key: str) -> None:
+        if (old := self._rows.pop(key, None)) is None:
+            return
+        self._count(old, -1)
+        if old.vector is not None:
+            del self._scopes[old.scope][key]
+            if not self._scopes[old.scope]:
+                del self._scopes[old.scope]
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        old = self._figures
+        self._figures = Figures(
+            seq=max(old.seq, entry.seq),
+            count=old.count + sign,
+            size=old.size + sign * entry.size,
+        )
+
+
+def _newer(rows: Sequence[Entry], after: int) -> Sequence[Entry]:
+    """The rows above `after`, of rows in ascending seq, found from the end: there are few."""
+    start = len(rows)
+    while start and rows[start - 1].seq > after:
+        start -= 1
+    return rows[start:]

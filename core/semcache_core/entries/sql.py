@@ -1,0 +1,407 @@
+"""The record in an SQL database, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from heapq import merge
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from semcache_core.entries.engines import in_memory, make_engine
+from semcache_core.entries.faults import is_busy, is_race, name, translated
+from semcache_core.entries.rows import tenant, to_entry, to_row
+from semcache_core.entries.statements import statements
+from semcache_core.entries.tables import tables
+from semcache_core.errors import (
+    ConfigError,
+    IncompatibleError,
+    StoreClosed,
+    StoreReadOnly,
+)
+from semcache_core.expiry import check_rule, take
+from semcache_core.models import Change, Entry, Figures
+
+T = TypeVar("T")
+
+SCHEMA = "1"
+_CHUNK = 500
+"""Keys in one IN list: Oracle takes 1,000 and SQL Server 2,100 parameters."""
+_PAGE = 500
+"""Rows read at once: no transaction stays open between pages, and memory stays small."""
+_LOG_KEPT = 100_000
+"""Tombstones this far behind the newest seq are trimmed."""
+_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0)
+"""Seconds before a transaction that met a busy database is tried again."""
+_IDLE = 8
+"""Open reading connections that are kept: opening one costs more than a read."""
+
+_abandoned: list[object] = []
+"""Connections a forked child inherited. To close them there would end the parent's locks."""
+
+
+class SqlEntries:
+    """An `EntryStore` in any database that SQLAlchemy speaks to.
+
+    `source` is a URL with a synchronous driver or an `Engine`, which stays the caller's to
+    dispose of. `table` is a declarative class or `Table` with the columns of
+    `semcache_core.entries.tables.EntryColumns`. Tables that do not exist are created.
+
+    Raises `ConfigError`, `MissingDependency`, `IncompatibleError` (tables of a newer version) and
+    `StoreError`.
+    """
+
+    shared = True
+
+    def __init__(
+        self, source: str | Engine, *, table: object = None, read_only: bool = False
+    ) -> None:
+        self._owned = not isinstance(source, Engine)
+        self._engine = source if isinstance(source, Engine) else make_engine(source)
+        self._refuse_unusable()
+        self.read_only = read_only
+        self._tables = tables(table)
+        self._sql = statements(self._tables)
+        self._lock = threading.RLock()
+        self._one_connection = isinstance(self._engine.pool, StaticPool)
+        self._idle: list[Connection] = []
+        self._closed = False
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def put(self, entries: Sequence[Entry]) -> list[Entry]:
+        wanted = list({entry.key: entry for entry in entries}.values())
+        return self._write(lambda connection: self._put(connection, wanted)) if wanted else []
+
+    def get(self, keys: Sequence[str]) -> dict[str, Entry]:
+        with self._reading() as connection:
+            if len(keys) == 1:
+                rows = connection.execute(self._sql.one, {"k": keys[0]}).all()
+            else:
+                rows = [
+                    row
+                    for part in _chunks(keys)
+                    for row in connection.execute(self._sql.many, {"keys": part}).all()
+                ]
+        return {entry.key: entry for row in rows if (entry := to_entry(row))}
+
+    def delete(self, keys: Sequence[str]) -> list[Change]:
+        wanted = list(dict.fromkeys(keys))
+        return self._write(lambda connection: self._bury(connection, wanted)) if wanted else []
+
+    def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
+        rows = [{"k": key, "more": more, "used": last} for key, (more, last) in uses.items()]
+        if rows:
+            self._write(lambda connection: connection.execute(self._sql.touch, rows))
+
+    def changes(self, after: int, limit: int) -> list[Change] | None:
+        # The upper bound makes the two reads agree without a transaction around them: all that
+        # is at or below it was committed before either.
+        span = {"after": after, "upto": self.figures().seq, "limit": limit}
+        with self._reading() as connection:
+            written = connection.execute(self._sql.written, span).all()
+            deleted = connection.execute(self._sql.deleted, span).all()
+            trimmed = connection.execute(self._sql.state).one().trimmed
+        if after < trimmed:
+            return None
+        entries = (Change(row.seq, row.key, to_entry(row)) for row in written)
+        tombstones = (Change(row.seq, row.key) for row in deleted)
+        return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
+
+    def figures(self) -> Figures:
+        with self._reading() as connection:
+            seq, count, size, _ = connection.execute(self._sql.state).one()
+        return Figures(seq=seq, count=count, size=size)
+
+    def scope(self, scope: str) -> Iterator[Entry]:
+        return self._pages(self._sql.scope_after, scope=scope)
+
+    def entries(self, namespace: str | None = None) -> Iterator[Entry]:
+        if namespace is None:
+            return self._pages(self._sql.after)
+        return self._pages(self._sql.tenant_after, tenant=tenant(namespace))
+
+    def count(self, scope: str | None = None) -> int:
+        if scope is None:
+            return self.figures().count
+        with self._reading() as connection:
+            return int(connection.execute(self._sql.scope_count, {"scope": scope}).scalar_one())
+
+    def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
+        check_rule(rule)
+        with self._reading() as connection:
+            gone = [tuple(row) for row in connection.execute(self._sql.expired, {"now": now})]
+            keys = [key for key, _ in gone]
+            excess -= len(gone)
+            excess_bytes -= sum(size for _, size in gone)
+            if excess > 0 or excess_bytes > 0:
+                keys += self._victims(connection, rule, excess, excess_bytes, now)
+        return keys
+
+    def meta(self, name: str) -> str | None:
+        with self._reading() as connection:
+            return connection.execute(self._sql.meta, {"n": name}).scalar()
+
+    def set_meta(self, name: str, value: str) -> None:
+        self._write(lambda connection: self._set_meta(connection, name, value))
+
+    def clear(self, namespace: str | None = None) -> int:
+        if namespace is None:
+            return self._write(self._wipe)
+        deleted = 0
+        while keys := self._tenant_keys(namespace):
+            deleted += len(self.delete(keys))
+        return deleted
+
+    def close(self) -> None:
+        self._closed = True
+        self._drop_idle()
+        if self._owned:
+            self._engine.dispose()
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if not self._one_connection:
+            self._drop_idle()
+
+    def after_fork(self, child: bool) -> None:
+        if not child:
+            self._lock.release()
+            return
+        self._lock = threading.RLock()
+        _abandoned.extend([self._engine.pool, self._idle])
+        self._idle = []
+        if not self._one_connection:
+            self._engine.dispose(close=False)
+
+    # -- opening ----------------------------------------------------------------------------
+
+    def _refuse_unusable(self) -> None:
+        url, pool = self._engine.url, self._engine.pool
+        if getattr(self._engine.dialect, "is_async", False):
+            raise ConfigError(
+                f"entries: {url.drivername!r} is an asynchronous driver; name a synchronous one,"
+                " for instance postgresql+psycopg (the cache's own methods are awaitable anyway)"
+            )
+        if (
+            url.get_backend_name() == "sqlite"
+            and in_memory(url)
+            and not isinstance(pool, StaticPool)
+        ):
+            raise ConfigError(
+                "entries: each connection of this engine would see another empty database; give"
+                " it poolclass=StaticPool and connect_args={'check_same_thread': False}, or a file"
+            )
+
+    def _open(self) -> None:
+        with translated(self._engine.url):
+            if not self.read_only:
+                self._create()
+            self._check_schema()
+
+    def _create(self) -> None:
+        """Create what is missing; other processes may be doing the same at this moment."""
+        for pause in (*_PAUSES, None):
+            try:
+                with self._engine.begin() as connection:
+                    self._create_tables(connection)
+                return
+            except DBAPIError as error:
+                if pause is None or not (is_busy(error) or is_race(error)):
+                    raise
+                time.sleep(pause)
+
+    def _create_tables(self, connection: Connection) -> None:
+        for table in self._tables.all:
+            table.create(connection, checkfirst=True)
+        for index in self._tables.indexes:
+            index.create(connection, checkfirst=True)
+        if connection.execute(self._sql.state).first() is None:
+            connection.execute(
+                self._sql.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
+            )
+            self._set_meta(connection, "schema", SCHEMA)
+
+    def _check_schema(self) -> None:
+        found = self.meta("schema")
+        if found != SCHEMA:
+            raise IncompatibleError(
+                f"{name(self._engine.url)} has tables of version {found}, this program writes"
+                f" version {SCHEMA}: use the version that wrote them, or another path"
+            )
+
+    # -- reading ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if self._closed:
+            raise StoreClosed("the record was used after close()")
+        with translated(self._engine.url):
+            if self._one_connection:
+                with self._lock, self._engine.connect() as connection:
+                    yield connection
+                return
+            connection = self._connection()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._keep(connection)
+
+    def _connection(self) -> Connection:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def _keep(self, connection: Connection) -> None:
+        if self._closed or len(self._idle) >= _IDLE or isinstance(self._engine.pool, NullPool):
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _pages(self, statement: Select[Any], **values: object) -> Iterator[Entry]:
+        after = 0
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(
+                    statement, {"after": after, "limit": _PAGE, **values}
+                ).all()
+            yield from (entry for row in rows if (entry := to_entry(row)))
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].seq
+
+    def _tenant_keys(self, namespace: str) -> list[str]:
+        with self._reading() as connection:
+            found = connection.execute(
+                self._sql.tenant_keys, {"tenant": tenant(namespace), "limit": _CHUNK}
+            )
+            return list(found.scalars())
+
+    def _victims(
+        self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
+    ) -> list[str]:
+        limit = max(excess, _CHUNK)
+        while True:
+            found = self._ordered(connection, rule, {"now": now, "limit": limit})
+            keys = take(found, excess, excess_bytes)
+            if len(keys) < len(found) or len(found) < limit:
+                return keys
+            limit *= 4
+
+    def _ordered(
+        self, connection: Connection, rule: str, values: dict[str, Any]
+    ) -> list[tuple[str, int]]:
+        statement: Select[Any] = getattr(self._sql, rule)
+        if rule != "random":
+            return [(key, size) for key, size in connection.execute(statement, values)]
+        start = f"{random.getrandbits(256):064x}"
+        found: dict[str, int] = {}
+        for point in (start, ""):
+            rows = connection.execute(statement, values | {"start": point}).all()
+            found |= {row.key: row.size_bytes for row in rows}
+        return list(found.items())
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        if self._closed:
+            raise StoreClosed("the record was used after close()")
+        if self.read_only:
+            raise StoreReadOnly(f"{name(self._engine.url)} was opened for reading only")
+        with translated(self._engine.url), self._lock:
+            for pause in _PAUSES:
+                try:
+                    return self._commit(work)
+                except DBAPIError as error:
+                    if not is_busy(error):
+                        raise
+                time.sleep(pause)
+            return self._commit(work)
+
+    def _commit(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    def _advance(self, connection: Connection, n: int) -> int:
+        """Take n seq; returns the one before the first."""
+        connection.execute(self._sql.advance, {"n": n})
+        return int(connection.execute(self._sql.state).one().seq) - n
+
+    def _put(self, connection: Connection, entries: list[Entry]) -> list[Entry]:
+        seq = self._advance(connection, len(entries))
+        committed = [entry.at(seq + place) for place, entry in enumerate(entries, start=1)]
+        removed = self._remove(connection, [entry.key for entry in entries])
+        connection.execute(self._sql.insert, [to_row(entry) for entry in committed])
+        self._tally(
+            connection,
+            len(entries) - len(removed),
+            sum(entry.size for entry in entries) - sum(removed.values()),
+        )
+        return committed
+
+    def _bury(self, connection: Connection, keys: list[str]) -> list[Change]:
+        self._advance(connection, 0)
+        removed = self._remove(connection, keys)
+        if not removed:
+            return []
+        seq = self._advance(connection, len(removed))
+        changes = [Change(seq + place, key) for place, key in enumerate(removed, start=1)]
+        connection.execute(
+            self._sql.bury, [{"seq": change.seq, "key": change.key} for change in changes]
+        )
+        self._tally(connection, -len(removed), -sum(removed.values()))
+        self._trim(connection)
+        return changes
+
+    def _remove(self, connection: Connection, keys: list[str]) -> dict[str, int]:
+        """Delete; returns the sizes of the rows that existed."""
+        sizes: dict[str, int] = {}
+        for part in _chunks(keys):
+            found = connection.execute(self._sql.sizes, {"keys": part}).all()
+            sizes |= {row.key: row.size_bytes for row in found}
+            if found:
+                connection.execute(self._sql.remove, {"keys": part})
+        return sizes
+
+    def _tally(self, connection: Connection, entries: int, size: int) -> None:
+        connection.execute(self._sql.tally, {"more_entries": entries, "more_size_bytes": size})
+
+    def _trim(self, connection: Connection) -> None:
+        seq, _, _, trimmed = connection.execute(self._sql.state).one()
+        if seq - trimmed > 2 * _LOG_KEPT:
+            connection.execute(self._sql.trim, {"upto": seq - _LOG_KEPT})
+            connection.execute(self._sql.trimmed, {"upto": seq - _LOG_KEPT})
+
+    def _set_meta(self, connection: Connection, name: str, value: str) -> None:
+        self._advance(connection, 0)
+        connection.execute(self._sql.drop_meta, {"n": name})
+        connection.execute(self._sql.add_meta, {"name": name, "value": value})
+
+    def _wipe(self, connection: Connection) -> int:
+        self._advance(connection, 1)
+        count = int(connection.execute(self._sql.state).one().entries)
+        connection.execute(self._sql.wipe)
+        connection.execute(self._sql.wipe_tombstones)
+        connection.execute(self._sql.wiped)
+        return count
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), _CHUNK):
+        yield list(keys[start : start + _CHUNK])

@@ -1,0 +1,145 @@
+"""The vectors of one scope in one growing matrix."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semcache_core.errors import ConfigError
+from semcache_core.models import Matrix, Neighbour, Vector
+
+_FIRST = 16
+_LOCKED = 1_000
+"""Up to so many rows a scan is shorter than the bookkeeping of doing it outside the lock."""
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a reader scans without the lock: rows are only ever appended behind `used`."""
+
+    rows: Matrix
+    used: int
+    moves: int
+
+
+class ScopeMatrix:
+    """Keys, seqs and unit vectors of one scope. Thread-safe; a reader does not hold up a writer.
+
+    Appending is amortised; deleting moves the last row into the gap. A reader scans a view
+    without the lock and looks afterwards whether rows were moved meanwhile; then it scans again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: list[str] = []
+        self._place: dict[str, int] = {}
+        self._seqs: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)
+        self._rows: Matrix = np.zeros((0, 0), dtype=np.float32)
+        self._moves = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, with an estimate for the keys and for what an empty one takes."""
+        return self._rows.nbytes + 250 * len(self._keys) + 2_000
+
+    def held(self) -> list[str]:
+        """The keys held, in no order."""
+        with self._lock:
+            return list(self._keys)
+
+    def upsert(self, key: str, seq: int, vector: Vector) -> None:
+        """Add or replace; ignored if what is held is newer. Raises `ConfigError` on a bad shape."""
+        with self._lock:
+            place = self._place.get(key)
+            if place is None:
+                self._append(key, seq, vector)
+            elif seq > self._seqs[place]:
+                self._fitting(vector)
+                self._moves += 1
+                self._rows[place] = vector
+                self._seqs[place] = seq
+
+    def delete(self, key: str, seq: int) -> bool:
+        """Drop a key, unless what is held is newer than `seq`; whether it was dropped."""
+        with self._lock:
+            place = self._place.get(key)
+            if place is None or self._seqs[place] > seq:
+                return False
+            del self._place[key]
+            last = len(self._keys) - 1
+            if place != last:
+                self._moves += 1
+                moved = self._keys[place] = self._keys[last]
+                self._place[moved] = place
+                self._rows[place] = self._rows[last]
+                self._seqs[place] = self._seqs[last]
+            self._keys.pop()
+            return True
+
+    def nearest(self, vector: Vector, k: int) -> list[Neighbour]:
+        """At most k, nearest first, with their cosine similarity."""
+        for _ in range(_TRIES):
+            with self._lock:
+                view = _View(self._rows, len(self._keys), self._moves)
+                if view.used <= _LOCKED:
+                    return self._name(_best(view, vector, k))
+            best = _best(view, vector, k)
+            with self._lock:
+                if view.moves == self._moves and len(self._keys) >= view.used:
+                    return self._name(best)
+        with self._lock:
+            view = _View(self._rows, len(self._keys), self._moves)
+            return self._name(_best(view, vector, k))
+
+    def _name(self, best: list[tuple[int, float]]) -> list[Neighbour]:
+        return [
+            Neighbour(self._keys[place], int(self._seqs[place]), similarity)
+            for place, similarity in best
+        ]
+
+    def _append(self, key: str, seq: int, vector: Vector) -> None:
+        used = len(self._keys)
+        self._make_room(used, vector)
+        self._rows[used] = vector
+        self._seqs[used] = seq
+        self._place[key] = used
+        self._keys.append(key)
+
+    def _make_room(self, used: int, vector: Vector) -> None:
+        if not used:
+            self._rows = np.empty((_FIRST, vector.shape[0]), dtype=np.float32)
+        self._fitting(vector)
+        if used < len(self._rows):
+            return
+        capacity = used + (used >> 1)
+        rows = np.empty((capacity, vector.shape[0]), dtype=np.float32)
+        rows[:used] = self._rows
+        self._rows = rows
+        self._seqs = np.resize(self._seqs, capacity)
+
+    def _fitting(self, vector: Vector) -> None:
+        if vector.shape != self._rows.shape[1:]:
+            raise ConfigError(
+                f"a vector of shape {vector.shape} does not fit among vectors of shape"
+                f" {self._rows.shape[1:]}: one store holds the vectors of one embedder"
+            )
+
+
+def _best(view: _View, vector: Vector, k: int) -> list[tuple[int, float]]:
+    """Places and similarities of the k nearest rows, nearest first."""
+    if not view.used or k < 1:
+        return []
+    similarities = view.rows[: view.used] @ vector
+    if k < view.used:
+        places = np.argpartition(similarities, view.used - k)[view.used - k :]
+    else:
+        places = np.arange(view.used)
+    order = places[np.argsort(-similarities[places], kind="stable")]
+    return [(int(place), float(similarities[place])) for place in order]

@@ -1,0 +1,6 @@
+"""The record and the index together: what the cache reads from and writes to."""
+
+from semcache_core.store.opening import open_store
+from semcache_core.store.store import Health, Store
+
+__all__ = ["Health", "Store", "open_store"]

@@ -1,0 +1,520 @@
+"""The class that joins a record and an index."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semcache_core.errors import (
+    ConfigError,
+    IncompatibleError,
+    StoreClosed,
+    StoreError,
+    StoreReadOnly,
+)
+from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
+from semcache_core.models import Candidate, Change, Entry, IndexStatus, Neighbour, Vector
+from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
+from semcache_core.store.hot import HotTier
+from semcache_core.store.uses import Uses
+from semcache_core.store.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+_LINES = 1_000
+"""Changes of others that one lookup catches up on; beyond, reading anew is cheaper."""
+_USES_EVERY = 1.0
+"""Seconds between two writes of use counts."""
+_PURGE_EVERY = 60.0
+"""Seconds between two looks for entries that expired."""
+_SPARE = 4
+"""Neighbours asked for beyond k, as some may have expired or been replaced."""
+_HOT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a store is doing."""
+
+    rows: int
+    """Entries in the record, expired ones included until they are purged."""
+    size: int
+    """Their bytes, as `Entry.size` counts them."""
+    seq: int
+    """The record's newest change."""
+    indexed: int
+    """The change up to which the index on disk is complete; equal to `seq` if it has none."""
+    pending: int
+    """Entries that wait to be written to the index; lookups see them all the same."""
+    index: str
+    """What the index is doing, in a word or two."""
+    owner: bool
+    """Whether this process writes the index."""
+    read_only: bool
+    hot: int
+    """Entries in this process's memory."""
+
+
+class Store:
+    """The record (what must not be lost), the index (found again from it), and a hot tier.
+
+    Takes over `entries` and `index` and closes them. Thread-safe; usable in a forked child, which
+    gets connections and threads of its own. `a`-methods run in a worker thread.
+
+    What this process puts or deletes is seen by it at once. What OTHER processes do is seen after
+    at most `poll` seconds; a candidate from the index is checked against its row in any case.
+
+    `identity` names the embedder; a record with vectors of another is refused
+    (`IncompatibleError`). `ttl` is in seconds, for entries without an end of their own; `hot`
+    counts entries. Raises `ConfigError` for arguments that cannot work.
+    """
+
+    def __init__(
+        self,
+        entries: EntryStore,
+        index: VectorIndex,
+        *,
+        identity: str,
+        dimension: Callable[[], int] | None = None,
+        clock: Clock = time.time,
+        ttl: float | None = None,
+        max_entries: int | None = None,
+        max_bytes: int | None = None,
+        eviction: str = "lru",
+        hot: int = 10_000,
+        poll: float = 0.5,
+    ) -> None:
+        check_ttl(ttl)
+        self._limits = Limits(max_entries, max_bytes, eviction)
+        self._entries, self._index = entries, index
+        self._identity, self._dimension = identity, dimension
+        self._clock, self._ttl, self._poll = clock, ttl, poll
+        self._hot = HotTier(hot, _HOT_BYTES)
+        self._uses = Uses()
+        self._writing_uses, self._purging = _Every(_USES_EVERY), _Every(_PURGE_EVERY)
+        self._claimed = self._closed = False
+        self._locks()
+        self._check_identity()
+        self._seen = entries.figures().seq
+        self._fresh_until = time.monotonic() + poll
+        self._worker = Worker(self._chores, "semcache-store")
+        self._finish = weakref.finalize(
+            self, _finish, self._worker, self._uses, self._entries, self._index
+        )
+        _stores.add(self)
+        if isinstance(index, Maintained):
+            self._worker.wake()
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def hot(self, key: str) -> Entry | None:
+        """The entry if this process's memory has it and it is certainly current. No I/O."""
+        self._check_open()
+        if self._entries.shared and time.monotonic() >= self._fresh_until:
+            return None  # others' changes are to be looked for first, which `get` does
+        entry = self._hot.get(key)
+        return None if entry is None or entry.expired(self._clock()) else entry
+
+    def get(self, key: str) -> Entry | None:
+        """The entry with this key, from memory or from the record; never an expired one.
+
+        Raises `StoreError`.
+        """
+        self._check_open()
+        self._refresh()
+        entry = self._hot.get(key) or self._fetch([key]).get(key)
+        return None if entry is None or entry.expired(self._clock()) else entry
+
+    def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Candidate]:
+        """At most k entries of the scope with a similarity of at least `floor`, nearest first.
+
+        Each is as the record has it now: of this scope, not expired, with its payload. `vector`
+        has unit length. Raises `StoreError`.
+        """
+        self._check_open()
+        self._refresh()
+        wanted = k + _SPARE
+        while True:
+            found = self._index.nearest(scope, vector, wanted)
+            near = [neighbour for neighbour in found if neighbour.similarity >= floor]
+            candidates = self._current(scope, near)
+            if len(candidates) >= k or len(near) < wanted:
+                return candidates[:k]
+            wanted *= 4  # what expired or was replaced stands in the way of what is behind it
+
+    def entries(self, namespace: str | None = None) -> Iterator[Entry]:
+        """All entries (of a namespace), oldest first, a few at a time; expired ones included."""
+        self._check_open()
+        return self._entries.entries(namespace)
+
+    def count(self) -> int:
+        """Number of entries, expired ones included until they are purged."""
+        self._check_open()
+        return self._entries.figures().count
+
+    def size(self) -> int:
+        """Sum of `Entry.size`, in bytes."""
+        self._check_open()
+        return self._entries.figures().size
+
+    def meta(self, name: str) -> str | None:
+        """A small value kept beside the entries."""
+        self._check_open()
+        return self._entries.meta(name)
+
+    def health(self) -> Health:
+        """How the store is doing."""
+        self._check_open()
+        figures = self._entries.figures()
+        status = IndexStatus(figures.seq)
+        if isinstance(self._index, Maintained):
+            status = self._index.status()
+        return Health(
+            rows=figures.count,
+            size=figures.size,
+            seq=figures.seq,
+            indexed=status.seq,
+            pending=status.pending,
+            index=status.state,
+            owner=status.owner,
+            read_only=self._entries.read_only,
+            hot=len(self._hot),
+        )
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def put(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Keep entries, replacing those with their keys; durable on return.
+
+        Returns them as committed, with their seq; an entry that cannot be kept, as it alone is
+        over `max_bytes`, has seq 0. What is over the limits is evicted first.
+
+        Raises `ConfigError` for a vector that cannot be one, `StoreError`.
+        """
+        self._check_open()
+        given = [dated(entry, self._ttl) for entry in entries]
+        self._check_vectors(given)
+        if batch := admitted(given, self._limits):
+            with self._writing:
+                committed = {entry.key: entry for entry in self._put(batch)}
+            self._worker.wake()
+            return [committed.get(entry.key, entry) for entry in given]
+        return given
+
+    def touch(self, key: str) -> None:
+        """Count a use; written behind. Uses decide about "lru" and "lfu" eviction."""
+        self._check_open()
+        self._uses.add(key, self._clock())
+        if len(self._uses) == 1:
+            self._worker.wake()
+
+    def delete(self, keys: Sequence[str]) -> list[str]:
+        """Delete entries; returns the keys that existed. Raises `StoreError`."""
+        self._check_open()
+        with self._writing:
+            return self._delete(keys)
+
+    def clear(self, namespace: str | None = None) -> int:
+        """Delete all entries (of a namespace); returns how many. Raises `StoreError`."""
+        self._check_open()
+        with self._writing:
+            count = self._entries.clear(namespace)
+            if namespace is None:
+                self._entries.set_meta("embedder", "")
+                self._claimed = False
+            self._catch_up()
+        return count
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep a small value beside the entries. Raises `StoreError`."""
+        self._check_open()
+        self._entries.set_meta(name, value)
+
+    def flush(self) -> None:
+        """Return when use counts and the index are written. Raises `StoreError`."""
+        self._check_open()
+        _write_uses(self._uses, self._entries)
+        if isinstance(self._index, Maintained):
+            self._index.flush()
+
+    def close(self) -> None:
+        """Write what is pending and let go of files and threads; safe to call again."""
+        self._closed = True
+        self._finish()
+
+    # -- for the event loop -----------------------------------------------------------------
+
+    async def aget(self, key: str) -> Entry | None:
+        return await asyncio.to_thread(self.get, key)
+
+    async def anearest(
+        self, scope: str, vector: Vector, k: int, floor: float = -1.0
+    ) -> list[Candidate]:
+        return await asyncio.to_thread(self.nearest, scope, vector, k, floor)
+
+    async def aput(self, entries: Sequence[Entry]) -> list[Entry]:
+        return await asyncio.to_thread(self.put, entries)
+
+    async def adelete(self, keys: Sequence[str]) -> list[str]:
+        return await asyncio.to_thread(self.delete, keys)
+
+    async def aclear(self, namespace: str | None = None) -> int:
+        return await asyncio.to_thread(self.clear, namespace)
+
+    async def aflush(self) -> None:
+        await asyncio.to_thread(self.flush)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self.close)
+
+    # -- inside: reading --------------------------------------------------------------------
+
+    def _current(self, scope: str, neighbours: Sequence[Neighbour]) -> list[Candidate]:
+        """Those whose row is what the index thinks it is."""
+        if not neighbours:
+            return []
+        rows = self._rows([neighbour.key for neighbour in neighbours])
+        now = self._clock()
+        return [
+            Candidate(row, neighbour.similarity)
+            for neighbour in neighbours
+            if (row := rows.get(neighbour.key))
+            and row.seq == neighbour.seq
+            and row.scope == scope
+            and not row.expired(now)
+        ]
+
+    def _rows(self, keys: Sequence[str]) -> dict[str, Entry]:
+        held = {key: entry for key in keys if (entry := self._hot.get(key))}
+        missing = [key for key in keys if key not in held]
+        return held | (self._fetch(missing) if missing else {})
+
+    def _fetch(self, keys: Sequence[str]) -> dict[str, Entry]:
+        epoch = self._hot.epoch
+        rows = self._entries.get(keys)
+        self._hot.add(rows.values(), epoch)
+        return rows
+
+    # -- inside: following the record -------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Look for others' changes, at most every `poll` seconds."""
+        if not self._entries.shared or time.monotonic() < self._fresh_until:
+            return
+        with self._catching:
+            if time.monotonic() >= self._fresh_until:
+                self._catch_up()
+                self._fresh_until = time.monotonic() + self._poll
+
+    def _catch_up(self) -> None:
+        seq = self._entries.figures().seq
+        if seq == self._seen:
+            return
+        changes = self._entries.changes(self._seen, _LINES) if seq > self._seen else None
+        if changes is None or len(changes) == _LINES:
+            self._start_anew(seq)
+        else:
+            self._follow(changes)
+
+    def _start_anew(self, seq: int) -> None:
+        with self._counting:
+            self._seen = seq
+        self._claimed = False
+        self._hot.clear()
+        self._index.clear()
+
+    def _follow(self, changes: Sequence[Change]) -> None:
+        if changes:
+            self._hot.follow(changes)
+            self._index_changes(changes)
+
+    def _index_changes(self, changes: Sequence[Change]) -> None:
+        try:
+            self._index.apply(changes)
+        except StoreError:
+            # The rows are committed, and that is what was asked for. An index that failed says
+            # so in `health`, and is made anew from the record.
+            _log.exception("the index could not follow the record")
+        with self._counting:
+            if changes[0].seq <= self._seen + 1:
+                self._seen = max(self._seen, changes[-1].seq)
+
+    # -- inside: writing --------------------------------------------------------------------
+
+    def _put(self, batch: Sequence[Entry]) -> list[Entry]:
+        self._claim(batch)
+        self._make_room(batch)
+        epoch = self._hot.epoch
+        committed = self._entries.put(batch)
+        self._index_changes([Change(entry.seq, entry.key, entry) for entry in committed])
+        self._hot.add(committed, epoch)
+        return committed
+
+    def _delete(self, keys: Sequence[str]) -> list[str]:
+        changes = self._entries.delete(keys)
+        self._follow(changes)
+        return [change.key for change in changes]
+
+    def _make_room(self, batch: Sequence[Entry]) -> None:
+        over = excess(self._entries.figures(), batch, self._limits)
+        if over is not None:
+            _write_uses(self._uses, self._entries)
+            now = self._clock()
+            self._delete(self._entries.doomed(self._limits.rule, over.entries, over.size, now))
+
+    def _check_identity(self) -> None:
+        found = self._entries.meta("embedder")
+        if found and found != self._identity:
+            raise IncompatibleError(
+                f"the store holds vectors of the embedder {found!r}, and the embedder here is"
+                f" {self._identity!r}: use the former, or another path, or clear() the store"
+                " with the former and embed anew"
+            )
+
+    def _claim(self, batch: Sequence[Entry]) -> None:
+        """Note whose vectors these are, before the first is written."""
+        if self._claimed or all(entry.vector is None for entry in batch):
+            return
+        self._check_identity()
+        if not self._entries.meta("embedder"):
+            self._entries.set_meta("embedder", self._identity)
+        self._claimed = True
+
+    def _check_vectors(self, batch: Sequence[Entry]) -> None:
+        for entry in batch:
+            if entry.vector is not None:
+                self._check_vector(entry.key, entry.vector)
+
+    def _check_vector(self, key: str, vector: Vector) -> None:
+        expected = self._dimension() if self._dimension else vector.size
+        if vector.dtype != np.float32 or vector.shape != (expected,):
+            raise ConfigError(
+                f"entry {key[:12]}: its vector should be float32 of shape ({expected},);"
+                f" got {vector.dtype} of shape {vector.shape}"
+            )
+        # Written so that a vector with a NaN fails as well.
+        if not abs(float(vector @ vector) - 1.0) < 1e-2:
+            raise ConfigError(f"entry {key[:12]}: its vector is not of unit length")
+
+    # -- inside: behind the requests --------------------------------------------------------
+
+    def _chores(self) -> float:
+        """What the worker does; seconds until it is worth calling again."""
+        pause = self._index.maintain() if isinstance(self._index, Maintained) else math.inf
+        if len(self._uses):
+            pause = min(pause, self._writing_uses.run(self._write_uses))
+        return min(pause, self._purging.run(self._purge))
+
+    def _write_uses(self) -> None:
+        _write_uses(self._uses, self._entries)
+
+    def _purge(self) -> None:
+        if self._entries.read_only:
+            return
+        keys = self._entries.doomed("fifo", 0, 0, self._clock())
+        for start in range(0, len(keys), _LINES):
+            with self._writing:
+                self._delete(keys[start : start + _LINES])
+
+    # -- inside: life and forks -------------------------------------------------------------
+
+    def _locks(self) -> None:
+        self._writing = threading.RLock()
+        self._catching = threading.Lock()
+        self._counting = threading.Lock()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store was used after close()")
+
+    def before_fork(self) -> None:
+        """Come to rest; called by the interpreter."""
+        self._writing.acquire()
+        for part in (self._entries, self._index):
+            if isinstance(part, ForkAware):
+                part.before_fork()
+
+    def after_fork(self, child: bool) -> None:
+        """Go on, or start anew in the child; called by the interpreter."""
+        for part in (self._entries, self._index):
+            if isinstance(part, ForkAware):
+                part.after_fork(child)
+        if not child:
+            self._writing.release()
+            return
+        self._locks()
+        self._hot.reset()
+        self._uses.reset()
+        self._worker.reset()
+
+
+class _Every:
+    """Lets something happen at most every so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def run(self, work: Callable[[], None]) -> float:
+        """Do the work if it is time; seconds until it is time again."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            work()
+        return max(self._next - time.monotonic(), 0.0)
+
+
+def _write_uses(uses: Uses, entries: EntryStore) -> None:
+    counts = uses.take()
+    try:
+        entries.touch(counts)
+    except StoreReadOnly:
+        return  # they only decide about evictions, of which there are none here
+    except StoreError:
+        uses.give_back(counts)
+        raise
+
+
+def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
+    """Close the parts. Outside of the class, so that a store that is dropped can be collected."""
+    worker.stop()
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: _write_uses(uses, entries),
+        index.close,
+        entries.close,
+    )
+    for step in steps:
+        try:
+            step()
+        except StoreError as error:
+            _log.warning("closing the store: %s", error)
+
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for store in list(_stores):
+        store.before_fork()
+
+
+def _after_fork(child: bool) -> None:
+    for store in list(_stores):
+        store.after_fork(child)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(False),
+        after_in_child=lambda: _after_fork(True),
+    )
