@@ -8,7 +8,7 @@ a generator made inside the block keeps it when it is consumed outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -68,8 +68,13 @@ def settings(**changes: Any) -> Iterator[Control]:
 
     Raises `ConfigError` for an unknown name or a value out of range.
     """
-    with using(replace(current(), **_checked(changes))) as control:
+    with using(changed(current(), changes)) as control:
         yield control
+
+
+def changed(control: Control, changes: Mapping[str, Any]) -> Control:
+    """The setting with other values; raises `ConfigError` as `settings` does."""
+    return replace(control, **_checked(changes)) if changes else control
 
 
 def no_cache() -> Any:
@@ -92,7 +97,7 @@ def offline() -> Any:
     return settings(offline=True)
 
 
-def _checked(changes: dict[str, Any]) -> dict[str, Any]:
+def _checked(changes: Mapping[str, Any]) -> Mapping[str, Any]:
     unknown = sorted(set(changes) - set(Control.__slots__))
     if unknown:
         known = ", ".join(Control.__slots__)
