@@ -1,0 +1,54 @@
+# Every target makes what it needs: `make demo` or `make test` in a fresh clone is enough.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+# The embedding model comes out of an installed package: nothing is asked of a model hub.
+export HF_HUB_OFFLINE := 1
+
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench docs constraints clean
+
+demo: .venv/ready ## the main job: a chatbot's questions through a cache on disk
+	$(BIN)/semcache demo
+
+test: .venv/ready ## all tests, with the coverage gate
+	$(BIN)/python -m pytest --cov
+
+check: .venv/ready ## formatting, lint, types, the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/api.py
+	$(BIN)/lint-imports
+
+bench: .venv/ready ## what a hit costs, measured here
+	$(BIN)/python -m benchmarks
+
+docs: .venv/ready ## run every example in the README, docs/ and notebooks/
+	$(BIN)/python -m pytest tests/integration/test_docs.py tests/integration/test_notebooks.py
+
+constraints: .venv/ready ## pin what .venv holds now
+	$(BIN)/python tools/pin.py > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## what the other targets left behind, but for .venv
+	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache semcache-demo
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "semcache needs Python 3.10 or newer as '$(PYTHON)'; name another: make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# The largest download comes first and alone, so that it is kept when a later step fails.
+.venv/ready: .venv/made pyproject.toml constraints.txt
+	@echo "Installing into .venv: some minutes the first time"
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) "$$(grep '^hatchling==' constraints.txt)"
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
