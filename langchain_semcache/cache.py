@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, cast
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
-from langchain_core.runnables.config import RunnableConfig, ensure_config
+from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache import llm_string as model_string
+from langchain_semcache.control import OFF, effective, running_config
 from langchain_semcache.payload import CODEC, served, tokens
 from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
 from semcache_core.cache import SemanticCache as Core
+from semcache_core.control import Control, changed
 from semcache_core.errors import ConfigError
 from semcache_core.lru import LRU
 from semcache_core.models import Hit, Miss, Outcome
 from semcache_core.turns import Turns
 
 Tenant = str | Callable[[RunnableConfig], str]
+When = Callable[[RunnableConfig], bool]
+log = logging.getLogger("semcache")
 
 
 class SemanticCache(Core, BaseCache):
@@ -33,6 +38,8 @@ class SemanticCache(Core, BaseCache):
     paraphrased: a callable `text -> str | None`, or a prompt template with one of the variables
     question, query or input (or a pair of template and variable). `conversation` is "exact" or
     "sequence" (earlier turns are compared by meaning). `turns` says which turns are cached and how.
+    `when` is a predicate on the running config (its tags, metadata, configurable): where it is
+    false, or fails, nothing is served and nothing is stored.
 
     Raises `ConfigError` for arguments that cannot work.
     """
@@ -46,12 +53,17 @@ class SemanticCache(Core, BaseCache):
         question: Hook | None = None,
         conversation: str = "exact",
         turns: Turns | None = None,
+        when: When | None = None,
         **core: Any,
     ) -> None:
         if conversation not in ("exact", "sequence"):
             raise ConfigError(
                 f"conversation: {conversation!r} was given; give 'exact' or 'sequence'"
             )
+        if when is not None and not callable(when):
+            raise ConfigError(f"when: {when!r} was given; give a callable config -> bool")
+        self._when = when
+        self.twins: dict[Any, type] = {}
         self.planner = Planner(turns or Turns(), question_hook(question), conversation)
         self._plans: LRU[tuple[str, str, str], Plan] = LRU(4096)
         self._misses: LRU[str, Miss] = LRU(4096)
@@ -63,24 +75,28 @@ class SemanticCache(Core, BaseCache):
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """The stored generations, fresh objects marked as a hit; None is a miss."""
         plan = self._plan(prompt, llm_string)
-        return None if plan is None else self._served(self.find(plan.prompt, CODEC))
+        if plan is None:
+            return None
+        return self._served(self.find(plan.prompt, CODEC, self.control()))
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`; nothing runs on the event loop but the exact match in memory."""
         plan = self._plan(prompt, llm_string)
-        return None if plan is None else self._served(await self.afind(plan.prompt, CODEC))
+        if plan is None:
+            return None
+        return self._served(await self.afind(plan.prompt, CODEC, self.control()))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the model's generations, if this kind of turn and answer is to be stored."""
         plan = self._plan(prompt, llm_string)
         if plan is not None:
-            self.save(plan.stored_as(return_val), return_val, CODEC, **self._how(plan))
+            self.save(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As `update`."""
         plan = self._plan(prompt, llm_string)
         if plan is not None:
-            await self.asave(plan.stored_as(return_val), return_val, CODEC, **self._how(plan))
+            await self.asave(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
 
     def clear(self, namespace: str | None = None, **kwargs: Any) -> int:  # type: ignore[override]  # LangChain's returns None
         """Delete one namespace: the named one, else this cache's own, else everything."""
@@ -92,12 +108,31 @@ class SemanticCache(Core, BaseCache):
         own = self._namespace if isinstance(self._namespace, str) else ""
         return await super().aclear(namespace or own or None)
 
+    # -- what the twins and the middleware use -------------------------------------------------
+
+    def control(self) -> Control:
+        """The setting in force here, with what the running config and `when` say."""
+        control = effective()
+        if self._when is None or self._allowed(self._when):
+            return control
+        return changed(control, OFF)
+
+    def usable(self, plan: Callable[[], Plan]) -> Plan | None:
+        """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
+        made = self.attempt(plan)
+        return made if made is not None and made.mode != "off" else None
+
     # -- inside ----------------------------------------------------------------------------------
 
+    def _allowed(self, when: When) -> bool:
+        try:
+            return bool(when(running_config()))
+        except Exception as error:  # noqa: BLE001  # the user's call must go on, without the cache
+            log.warning("semcache: when=%r failed, so nothing is cached: %r", when, error)
+            return False
+
     def _plan(self, prompt: str, llm_string: str) -> Plan | None:
-        """What to do with this prompt; None: nothing. A failure is logged and counted."""
-        plan = self.attempt(lambda: self._planned(prompt, llm_string))
-        return plan if plan is not None and plan.mode != "off" else None
+        return self.usable(lambda: self._planned(prompt, llm_string))
 
     def _planned(self, prompt: str, llm_string: str) -> Plan:
         namespace = self.running_namespace()
@@ -121,11 +156,11 @@ class SemanticCache(Core, BaseCache):
     def _how(self, plan: Plan) -> dict[str, Any]:
         return {
             "keepable": plan.unfit,
+            "exact_only": plan.exact_only,
             "tokens": tokens,
             "miss": self._misses.pop(plan.prompt.key),
         }
 
 
 def _tenant(named: Callable[[RunnableConfig], str]) -> Callable[[], str]:
-    # Inside a lookup LangChain gives the config of the chain or graph that runs the model.
-    return lambda: named(ensure_config())
+    return lambda: named(running_config())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
@@ -20,6 +20,7 @@ from semcache_core.errors import UncacheableError
 _CLASS = re.compile(r"<class '([\w.<>]+)'>")
 _MODEL = re.compile(r"""["'](?:model_name|model|model_id)["'](?::|,)\s*["']([^"']+)["']""")
 _TEMPERATURE = re.compile(r"""["']temperature["'](?::|,)\s*(-?\d+(?:\.\d+)?)""")
+_ADDRESS = re.compile(r"<[^<>]{1,200} at 0x[0-9a-fA-F]+>")
 _KIND = re.compile(r"""["']_type["'],\s*["']([^"']+)["']""")
 
 
@@ -39,18 +40,34 @@ class Params:
 
 @lru_cache(maxsize=1024)
 def read(llm_string: str) -> Params:
-    """Read a model string; what is not found keeps its default."""
-    temperature = _TEMPERATURE.search(llm_string)
+    """Read a model string; what is not found keeps its default.
+
+    Raises `UncacheableError` for one that shows an object by its address: the next process, or the
+    next object at that address, would be taken for another or for the same.
+    """
+    if (address := _ADDRESS.search(llm_string)) is not None:
+        raise UncacheableError(
+            f"the model is called with an object of no stable form: {address[0]}"
+        )
     call = _call_kwargs(llm_string)
     tools = call.get("tools") or call.get("functions") or ()
     offered = bool(tools) or "'tools', [{" in llm_string
     return Params(
         model=_first(_MODEL, llm_string) or _first(_KIND, llm_string),
-        temperature=float(temperature[1]) if temperature else None,
+        temperature=_temperature(llm_string, call),
         tools=offered,
         forced_tool=len(tools) == 1 and _forced(call.get("tool_choice")),
         classes=tuple(sorted(set(_CLASS.findall(llm_string)))),
     )
+
+
+def _temperature(llm_string: str, call: Mapping[str, Any]) -> float | None:
+    """The call's temperature goes before the model's."""
+    given = call.get("temperature")
+    if isinstance(given, int | float):
+        return float(given)
+    found = _TEMPERATURE.search(llm_string)
+    return float(found[1]) if found else None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
@@ -71,21 +88,39 @@ def _forced(choice: Any) -> bool:
     return bool(choice) and choice not in ("auto", "none", {"type": "auto"}, {"type": "none"})
 
 
-def schemas(params: Params, llm_string: str) -> list[Any]:
-    """The schemas of the classes named in the string.
+def schemas(params: Params, llm_string: str, kwargs: Mapping[str, Any] | None = None) -> list[Any]:
+    """The schemas of the classes named in the string, which `kwargs`, if known, holds.
 
     Raises `UncacheableError` when a name belongs to several classes and nobody says to which.
     """
-    return [_schema(name, llm_string) for name in params.classes]
+    given = list(dict.fromkeys(_types(kwargs))) if kwargs and params.classes else []
+    return [_schema(name, llm_string, given) for name in params.classes]
 
 
-def _schema(name: str, llm_string: str) -> Any:
-    found = [kind for kind in _models() if f"{kind.__module__}.{kind.__qualname__}" == name]
+def _schema(name: str, llm_string: str, given: list[type]) -> Any:
+    found = _named(name, given) or _named(name, _models())
     if len(found) > 1:
         found = [kind for kind in _in_the_call(llm_string) if kind in found]
     if len(found) != 1:
         raise UncacheableError(f"cannot tell which class {name!r} the model is to answer with")
-    return found[0].model_json_schema()
+    described = getattr(found[0], "model_json_schema", None)
+    return described() if callable(described) else found[0]
+
+
+def _named(name: str, kinds: Iterable[type]) -> list[type]:
+    return [kind for kind in kinds if f"{kind.__module__}.{kind.__qualname__}" == name]
+
+
+def _types(value: Any) -> Iterator[type]:
+    """The classes anywhere in a call's arguments."""
+    if isinstance(value, type):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _types(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _types(item)
 
 
 def _models() -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from langchain_core._api import suppress_langchain_beta_warning
@@ -32,8 +32,12 @@ ALLOWED: list[type] = [
 _CUT_SHORT = {"length", "max_tokens", "model_length", "MAX_TOKENS"}
 _FILTERED = {"content_filter", "refusal", "safety", "SAFETY", "content_filtered", "blocklist"}
 MARK = "semcache"
+"""Where a hit says so, in its `response_metadata`."""
+ID = "semcache_id"
+"""Where a fresh answer of a twin holds the id it is stored under."""
 
 Generations = list[Generation]
+G = TypeVar("G", bound=Generation)
 
 
 class GenerationsCodec:
@@ -86,7 +90,7 @@ def _storable(generation: Generation) -> Generation:
     parsed = extras.get("parsed")
     if callable(getattr(parsed, "model_dump", None)):
         extras = extras | {"parsed": _parsed(message.content, parsed)}
-    metadata = {k: v for k, v in message.response_metadata.items() if k != MARK}
+    metadata = {k: v for k, v in message.response_metadata.items() if k not in (MARK, ID)}
     changed = {"id": None, "additional_kwargs": extras, "response_metadata": metadata}
     return generation.model_copy(update={"message": message.model_copy(update=changed)})
 
@@ -98,7 +102,7 @@ def _parsed(content: Any, parsed: Any) -> Any:
         return parsed.model_dump(mode="json", by_alias=True)
 
 
-def fresh(generation: Generation) -> Generation:
+def fresh(generation: G) -> G:
     """A copy that shares nothing mutable with the original; much cheaper than `deepcopy`."""
     changed = _copied_fields(generation)
     if isinstance(generation, ChatGeneration):
@@ -126,7 +130,8 @@ def _copied(value: Any) -> Any:
 def served(generations: Sequence[Generation], mark: dict[str, Any]) -> None:
     """Make stored chat answers new messages: no id, no spending, fresh call ids, marked as a hit.
 
-    A plain `Generation` is left as it is: its `generation_info` is the provider's.
+    A plain `Generation` is left as it is, since a `BaseCache` must return what it was given; a twin
+    marks its `generation_info`.
     """
     for generation in generations:
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.outputs import Generation
 
 from langchain_semcache.llm_string import Params
-from langchain_semcache.payload import CODEC, calls_tools, unfit
+from langchain_semcache.payload import CODEC, calls_tools, tokens, unfit
 from langchain_semcache.prompts import Message, QuestionHook, split
+from langchain_semcache.results import generations
 from semcache_core.keys import make_prompt
 from semcache_core.models import Prompt
 from semcache_core.turns import Mode, Turns
@@ -31,11 +32,17 @@ class Plan:
             return "tool calls"
         return unfit(generations)
 
-    def stored_as(self, generations: Sequence[Generation]) -> Prompt:
-        """The prompt to store under: an answer that calls tools is found by its exact prompt."""
-        if self.prompt.query is None or not calls_tools(generations):
-            return self.prompt
-        return replace(self.prompt, query=None, exact_only="the answer calls tools")
+    def of_results(self) -> dict[str, Any]:
+        """The rules for a model's result, as a `Call` or `StreamCall` takes them."""
+        return {
+            "tokens": lambda result: tokens(generations(result)),
+            "keepable": lambda result: self.unfit(generations(result)),
+            "exact_only": lambda result: self.exact_only(generations(result)),
+        }
+
+    def exact_only(self, generations: Sequence[Generation]) -> str:
+        """Why only the same prompt may find these answers; empty if meaning may."""
+        return "the answer calls tools" if calls_tools(generations) else ""
 
 
 @dataclass(frozen=True, slots=True)

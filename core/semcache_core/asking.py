@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
@@ -34,6 +34,11 @@ class Call(Generic[T]):
     exact_only: Callable[[T], str] = lambda answer: ""
     """Why only the same prompt may find this answer (it calls tools, say); empty if meaning may."""
     ttl: float | None = None
+
+    def rules(self) -> dict[str, Any]:
+        """What `SemanticCache.saving` wants to know."""
+        names = ("tokens", "keepable", "exact_only", "ttl")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +114,6 @@ def _fresh(
         raise OfflineMiss(f"offline, and nothing is stored: {miss.reason.value}. {miss.detail}")
     answer = yield from step(call.sync, call.asynchronous)
     stored = yield from cache.saving(
-        miss.prompt,
-        answer,
-        call.codec,
-        control,
-        tokens=call.tokens,
-        keepable=call.keepable,
-        exact_only=call.exact_only,
-        ttl=call.ttl,
-        miss=miss,
+        miss.prompt, answer, call.codec, control, miss=miss, **call.rules()
     )
     return Asked(answer, miss), stored

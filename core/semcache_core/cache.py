@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from time import perf_counter
@@ -29,6 +29,7 @@ from semcache_core.relay import Relays
 from semcache_core.singleflight import Flights
 from semcache_core.stats import Stats
 from semcache_core.steps import Flow, arun, blocking, run
+from semcache_core.together import Calls, asking_all
 
 T = TypeVar("T")
 log = logging.getLogger("semcache")
@@ -173,6 +174,18 @@ class SemanticCache:
     ) -> Asked[T]:
         """As `ask`, on the event loop."""
         return await arun(asking(self, self.attempt(prompt), call, control or current()))
+
+    def ask_all(
+        self, prompts: Sequence[Prompt | None], calls: Calls[T], control: Control | None = None
+    ) -> list[Asked[T]]:
+        """Get or compute for several prompts, the misses in one call; None cannot be cached."""
+        return run(asking_all(self, prompts, calls, control or current()))
+
+    async def aask_all(
+        self, prompts: Sequence[Prompt | None], calls: Calls[T], control: Control | None = None
+    ) -> list[Asked[T]]:
+        """As `ask_all`, on the event loop."""
+        return await arun(asking_all(self, prompts, calls, control or current()))
 
     # -- the same, as flows ----------------------------------------------------------------------
 

@@ -1,0 +1,57 @@
+"""From what a leaf of a model is called with to a plan: the real arguments, not their string."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_semcache import llm_string
+from langchain_semcache.asker import Twinned
+from langchain_semcache.planning import Plan
+from langchain_semcache.prompts import Message, from_messages
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.language_models.llms import BaseLLM
+    from langchain_core.messages import BaseMessage
+
+
+def chat_plan(
+    how: Twinned,
+    model: BaseChatModel,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    kwargs: Mapping[str, Any],
+) -> Plan | None:
+    """What to do with a chat model's call; None: nothing. A failure is logged and counted."""
+    if model.cache is False:
+        return None
+
+    def plan() -> Plan:
+        # `stream` says how the answer comes and nothing of what it is.
+        given = {key: value for key, value in kwargs.items() if key != "stream"}
+        text = model._get_llm_string(stop=stop, **given)
+        return _plan(how, from_messages(messages), text, kwargs)
+
+    return how.cache.usable(plan)
+
+
+def text_plan(
+    how: Twinned, model: BaseLLM, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
+) -> Plan | None:
+    """As `chat_plan`, for an LLM that completes a text."""
+    if model.cache is False:
+        return None
+
+    def plan() -> Plan:
+        # LangChain leaves the call's arguments out; without any the strings are the same.
+        params = {**model.dict(), "stop": stop, **kwargs}
+        return _plan(how, prompt, str(sorted(params.items())), kwargs)
+
+    return how.cache.usable(plan)
+
+
+def _plan(how: Twinned, asked: list[Message] | str, text: str, kwargs: Mapping[str, Any]) -> Plan:
+    params = llm_string.read(text)
+    exact = [text, llm_string.schemas(params, text, kwargs)]
+    return how.planner.plan(asked, params, exact, how.cache.running_namespace())
