@@ -9,7 +9,7 @@ from dataclasses import replace
 from os import PathLike
 from time import perf_counter
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.assembly import assemble
@@ -30,6 +30,9 @@ from semcache_core.singleflight import Flights
 from semcache_core.stats import Stats
 from semcache_core.steps import Flow, arun, blocking, run
 from semcache_core.together import Calls, asking_all
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 log = logging.getLogger("semcache")
@@ -350,7 +353,7 @@ class SemanticCache:
         """As `close`, on the event loop."""
         await arun(blocking(self.close))
 
-    def __enter__(self) -> SemanticCache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -361,7 +364,7 @@ class SemanticCache:
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> SemanticCache:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
