@@ -1,0 +1,62 @@
+"""Values as JSON, tables and words for a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPED = 120  # columns where there is no terminal to ask
+console = Console(width=None if sys.stdout.isatty() else PIPED)
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:
+    """Cells are text and never markup: people's questions may hold brackets."""
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> Table:
+    """Names and values, one pair a line."""
+    made = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        made.add_row(Text(name, "bold"), Text(value))
+    return made
+
+
+def span(seconds: float) -> str:
+    """A time span in its largest whole unit: 90 is '1 min'."""
+    size, unit = next((one for one in _UNITS if abs(seconds) >= one[0]), (1, "s"))
+    return f"{int(seconds / size)} {unit}"
+
+
+def ago(moment: float) -> str:
+    """How long ago a time in seconds since the epoch was."""
+    return f"{span(max(0.0, time.time() - moment))} ago"
+
+
+def size(count: float) -> str:
+    """Bytes in a readable unit."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
