@@ -99,6 +99,7 @@ class Change:
 
     seq: int
     key: str
+    scope: str
     entry: Entry | None = None
 
 
@@ -116,10 +117,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What an index returns: where an entry is and how near."""
+    """What an index returns: which entry, and how near. The store looks at its row before use."""
 
     key: str
-    seq: int
     similarity: float
     """Cosine similarity in [-1, 1]."""
 

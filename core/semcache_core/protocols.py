@@ -7,7 +7,7 @@ protocols of their own, asked for with `isinstance`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from semcache_core.models import (
@@ -134,7 +134,12 @@ class VectorIndex(Protocol):
     """Finds the nearest vectors of a scope. Rebuildable from the record. Raises `StoreError`."""
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Follow the record: ascending seq; what is older than the held entry is ignored."""
+        """Follow the record: entries added, replaced and deleted, ascending seq in one call.
+
+        Threads may call in another order than they committed. An index that can tell ignores what
+        is older than what it holds; a stale vector costs a miss, never a wrong answer, as the
+        store compares with the row's own vector.
+        """
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
         """At most k of the scope, nearest first."""
@@ -147,7 +152,10 @@ class VectorIndex(Protocol):
 
 @runtime_checkable
 class Maintained(Protocol):
-    """An index with work to do behind the requests (optional); one thread calls it."""
+    """An index with work to do behind the requests (optional); one thread calls `maintain`."""
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Hand over what has `maintain` called soon."""
 
     def maintain(self) -> float:
         """Do a bounded piece of work; seconds until the next piece is worth a call."""

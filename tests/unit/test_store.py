@@ -391,14 +391,18 @@ def test_others_many_changes(shared: Stores) -> None:
     assert two.get("first") is None
 
 
-def test_stale_row_is_never_served(shared: Stores) -> None:
-    """Before the poll sees a change, a candidate that no longer stands so is dropped."""
+def test_rows_decide_before_the_poll(shared: Stores) -> None:
+    """A candidate is what its row says now, although the index has not heard of the change."""
     one, two = shared(), shared(poll=3600.0)
-    one.put([entry("a", vector=unit(1)), entry("b", vector=unit(2))])
-    two.nearest("scope", unit(1), 2, floor=2.0)  # loads the scope, fetches no row
+    query = unit(1)
+    one.put([entry("a", vector=query), entry("b", vector=near(query, 0.9))])
+    two.nearest("scope", query, 2, floor=2.0)  # loads the scope, fetches no row
     one.delete(["a"])
-    one.put([entry("b", vector=unit(3))])
-    assert found(two, unit(1)) == []
+    one.put([entry("b", vector=near(query, 0.4), payload=b"new")])
+    [candidate] = two.nearest("scope", query, 5)
+    assert candidate.entry.payload == b"new"
+    assert candidate.similarity == pytest.approx(0.4, abs=1e-6)
+    assert found(two, query, floor=0.5) == []
 
 
 def test_dropped_without_close(shared: Stores) -> None:
@@ -414,4 +418,7 @@ def test_dropped_without_close(shared: Stores) -> None:
         gc.collect()
         time.sleep(0.01)
     assert not finish.alive
-    assert shared().get("a").uses == 1
+    reader = shared()
+    while reader.get("a").uses == 0 and time.monotonic() < deadline:
+        reader = shared()
+    assert reader.get("a").uses == 1

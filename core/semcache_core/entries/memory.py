@@ -34,7 +34,7 @@ class MemoryEntries:
         self._lock = threading.RLock()
         self._rows: OrderedDict[str, Entry] = OrderedDict()
         self._scopes: dict[str, OrderedDict[str, None]] = {}
-        self._tombstones: OrderedDict[int, str] = OrderedDict()
+        self._tombstones: OrderedDict[int, Change] = OrderedDict()
         self._meta: dict[str, str] = {}
         self._figures = Figures(seq=0, count=0, size=0)
         self._trimmed = 0
@@ -69,10 +69,10 @@ class MemoryEntries:
             if after < self._trimmed:
                 return None
             written = (
-                Change(entry.seq, entry.key, replace(entry, payload=b""))
+                Change(entry.seq, entry.key, entry.scope, replace(entry, payload=b""))
                 for entry in _newer(list(self._rows.values()), after)
             )
-            deleted = (Change(seq, key) for seq, key in self._tombstones.items() if seq > after)
+            deleted = (c for c in self._tombstones.values() if c.seq > after)
             return list(islice(merge(written, deleted, key=lambda change: change.seq), limit))
 
     def figures(self) -> Figures:
@@ -143,10 +143,12 @@ class MemoryEntries:
         return entry
 
     def _bury(self, key: str) -> Change:
+        scope = self._rows[key].scope
         self._remove(key)
         self._figures = replace(self._figures, seq=self._figures.seq + 1)
-        self._tombstones[self._figures.seq] = key
-        return Change(self._figures.seq, key)
+        change = Change(self._figures.seq, key, scope)
+        self._tombstones[change.seq] = change
+        return change
 
     def _remove(self, key: str) -> None:
         if (old := self._rows.pop(key, None)) is None:

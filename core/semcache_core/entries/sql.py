@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select
+from sqlalchemy import Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -114,8 +114,8 @@ class SqlEntries:
             trimmed = connection.execute(self._sql.state).one().trimmed
         if after < trimmed:
             return None
-        entries = (Change(row.seq, row.key, to_entry(row)) for row in written)
-        tombstones = (Change(row.seq, row.key) for row in deleted)
+        entries = (Change(row.seq, row.key, row.scope, to_entry(row)) for row in written)
+        tombstones = (Change(*row) for row in deleted)
         return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
 
     def figures(self) -> Figures:
@@ -351,7 +351,7 @@ class SqlEntries:
         self._tally(
             connection,
             len(entries) - len(removed),
-            sum(entry.size for entry in entries) - sum(removed.values()),
+            sum(entry.size for entry in entries) - sum(row.size_bytes for row in removed),
         )
         return committed
 
@@ -361,23 +361,25 @@ class SqlEntries:
         if not removed:
             return []
         seq = self._advance(connection, len(removed))
-        changes = [Change(seq + place, key) for place, key in enumerate(removed, start=1)]
+        changes = [
+            Change(seq + place, row.key, row.scope) for place, row in enumerate(removed, start=1)
+        ]
         connection.execute(
-            self._sql.bury, [{"seq": change.seq, "key": change.key} for change in changes]
+            self._sql.bury,
+            [{"seq": one.seq, "key": one.key, "scope": one.scope} for one in changes],
         )
-        self._tally(connection, -len(removed), -sum(removed.values()))
+        self._tally(connection, -len(removed), -sum(row.size_bytes for row in removed))
         self._trim(connection)
         return changes
 
-    def _remove(self, connection: Connection, keys: list[str]) -> dict[str, int]:
-        """Delete; returns the sizes of the rows that existed."""
-        sizes: dict[str, int] = {}
+    def _remove(self, connection: Connection, keys: list[str]) -> list[Row[Any]]:
+        """Delete; returns key, scope and size of the rows that existed."""
+        removed: list[Row[Any]] = []
         for part in _chunks(keys):
-            found = connection.execute(self._sql.sizes, {"keys": part}).all()
-            sizes |= {row.key: row.size_bytes for row in found}
-            if found:
+            if found := connection.execute(self._sql.existing, {"keys": part}).all():
                 connection.execute(self._sql.remove, {"keys": part})
-        return sizes
+                removed += found
+        return removed
 
     def _tally(self, connection: Connection, entries: int, size: int) -> None:
         connection.execute(self._sql.tally, {"more_entries": entries, "more_size_bytes": size})

@@ -53,7 +53,7 @@ class Statements:
     random: Select[Any]
     state: Select[Any]
     meta: Select[Any]
-    sizes: Select[Any]
+    existing: Select[Any]
     remove: Delete
     insert: Insert
     touch: Update
@@ -109,7 +109,7 @@ def statements(tables: Tables) -> Statements:
         .where(first, row.c.seq <= bindparam("upto"))
         .order_by(row.c.seq)
         .limit(limit),
-        deleted=select(buried.c.seq, buried.c.key)
+        deleted=select(buried.c.seq, buried.c.key, buried.c.scope)
         .where(buried.c.seq > bindparam("after"), buried.c.seq <= bindparam("upto"))
         .order_by(buried.c.seq)
         .limit(limit),
@@ -126,7 +126,7 @@ def statements(tables: Tables) -> Statements:
         random=victims(row.c.key).where(row.c.key >= bindparam("start")),
         state=select(state.c.seq, state.c.entries, state.c.size_bytes, state.c.trimmed),
         meta=select(meta.c.value).where(meta.c.name == bindparam("n")),
-        sizes=select(row.c.key, row.c.size_bytes).where(row.c.key.in_(keys)),
+        existing=select(row.c.key, row.c.scope, row.c.size_bytes).where(row.c.key.in_(keys)),
         remove=delete(row).where(row.c.key.in_(keys)),
         insert=insert(row).values({name: bindparam(name) for name in column_names()}),
         touch=update(row)

@@ -127,6 +127,7 @@ def tables(source: Any = None) -> Tables:
             metadata,
             Column("seq", _Seq, primary_key=True, autoincrement=False),
             Column("key", _Digest, nullable=False),
+            Column("scope", _Digest, nullable=False),
         ),
         indexes=tuple(_index(entries, name) for name in _INDEXES),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcache_core.errors import ConfigError
-from semcache_core.models import Matrix, Neighbour, Vector
+from semcache_core.models import Change, Matrix, Neighbour, Vector
 
 _FIRST = 16
 _LOCKED = 1_000
@@ -49,10 +49,13 @@ class ScopeMatrix:
         """Bytes held, with an estimate for the keys and for what an empty one takes."""
         return self._rows.nbytes + 250 * len(self._keys) + 2_000
 
-    def held(self) -> list[str]:
-        """The keys held, in no order."""
-        with self._lock:
-            return list(self._keys)
+    def apply(self, change: Change) -> None:
+        """Follow one line of the record's log."""
+        vector = None if change.entry is None else change.entry.vector
+        if vector is None:
+            self.delete(change.key, change.seq)
+        else:
+            self.upsert(change.key, change.seq, vector)
 
     def upsert(self, key: str, seq: int, vector: Vector) -> None:
         """Add or replace; ignored if what is held is newer. Raises `ConfigError` on a bad shape."""
@@ -66,12 +69,12 @@ class ScopeMatrix:
                 self._rows[place] = vector
                 self._seqs[place] = seq
 
-    def delete(self, key: str, seq: int) -> bool:
-        """Drop a key, unless what is held is newer than `seq`; whether it was dropped."""
+    def delete(self, key: str, seq: int) -> None:
+        """Drop a key, unless what is held is newer than `seq`."""
         with self._lock:
             place = self._place.get(key)
             if place is None or self._seqs[place] > seq:
-                return False
+                return
             del self._place[key]
             last = len(self._keys) - 1
             if place != last:
@@ -81,7 +84,6 @@ class ScopeMatrix:
                 self._rows[place] = self._rows[last]
                 self._seqs[place] = self._seqs[last]
             self._keys.pop()
-            return True
 
     def nearest(self, vector: Vector, k: int) -> list[Neighbour]:
         """At most k, nearest first, with their cosine similarity."""
@@ -99,10 +101,7 @@ class ScopeMatrix:
             return self._name(_best(view, vector, k))
 
     def _name(self, best: list[tuple[int, float]]) -> list[Neighbour]:
-        return [
-            Neighbour(self._keys[place], int(self._seqs[place]), similarity)
-            for place, similarity in best
-        ]
+        return [Neighbour(self._keys[place], similarity) for place, similarity in best]
 
     def _append(self, key: str, seq: int, vector: Vector) -> None:
         used = len(self._keys)

@@ -40,7 +40,6 @@ class ScanIndex:
         self._lock = threading.RLock()
         self._scopes: OrderedDict[str, _Scope] = OrderedDict()
         self._loading: dict[int, _Scope] = {}
-        self._where: dict[str, _Scope] = {}
         self._bytes = 0
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -57,7 +56,6 @@ class ScanIndex:
     def clear(self) -> None:
         with self._lock:
             self._scopes.clear()
-            self._where.clear()
             self._bytes = 0
 
     def close(self) -> None:
@@ -121,30 +119,17 @@ class ScanIndex:
         if self._scopes.get(held.name) is not held:
             return  # cleared or dropped meanwhile: good for the search that asked, no longer
         self._bytes += held.matrix.nbytes
-        self._where.update(dict.fromkeys(held.matrix.held(), held))
         for change in held.missed:
             self._apply(change)
         held.missed.clear()
         self._shrink()
 
     def _apply(self, change: Change) -> None:
-        entry = change.entry
-        vector = None if entry is None else entry.vector
-        target = None if entry is None or vector is None else self._scopes.get(entry.scope)
-        before = self._where.get(change.key)
-        if before is not None and before is not target:
-            self._change(before, change, None)
-        if target is not None and target.ready:
-            self._change(target, change, vector)
-
-    def _change(self, held: _Scope, change: Change, vector: Vector | None) -> None:
+        held = self._scopes.get(change.scope)
+        if held is None or not held.ready:
+            return
         size = held.matrix.nbytes
-        if vector is None:
-            if held.matrix.delete(change.key, change.seq):
-                del self._where[change.key]
-        else:
-            held.matrix.upsert(change.key, change.seq, vector)
-            self._where[change.key] = held
+        held.matrix.apply(change)
         self._bytes += held.matrix.nbytes - size
 
     def _shrink(self) -> None:
@@ -154,5 +139,3 @@ class ScanIndex:
     def _forget(self, held: _Scope) -> None:
         if held.ready:
             self._bytes -= held.matrix.nbytes
-            for key in held.matrix.held():
-                self._where.pop(key, None)

@@ -19,7 +19,6 @@ from semcache_core.errors import (
     IncompatibleError,
     StoreClosed,
     StoreError,
-    StoreReadOnly,
 )
 from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
 from semcache_core.models import Candidate, Change, Entry, IndexStatus, Neighbour, Vector
@@ -38,6 +37,8 @@ _PURGE_EVERY = 60.0
 """Seconds between two looks for entries that expired."""
 _SPARE = 4
 """Neighbours asked for beyond k, as some may have expired or been replaced."""
+_ROUNDING = 1e-4
+"""How far an index's similarity may be off the exact one that is computed from the row."""
 _HOT_BYTES = 64 * 1024 * 1024
 
 
@@ -112,7 +113,7 @@ class Store:
         )
         _stores.add(self)
         if isinstance(index, Maintained):
-            self._worker.wake()
+            index.attach(self._worker.wake)
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -145,8 +146,8 @@ class Store:
         wanted = k + _SPARE
         while True:
             found = self._index.nearest(scope, vector, wanted)
-            near = [neighbour for neighbour in found if neighbour.similarity >= floor]
-            candidates = self._current(scope, near)
+            near = [neighbour for neighbour in found if neighbour.similarity >= floor - _ROUNDING]
+            candidates = self._current(scope, vector, near, floor)
             if len(candidates) >= k or len(near) < wanted:
                 return candidates[:k]
             wanted *= 4  # what expired or was replaced stands in the way of what is behind it
@@ -242,7 +243,7 @@ class Store:
     def flush(self) -> None:
         """Return when use counts and the index are written. Raises `StoreError`."""
         self._check_open()
-        _write_uses(self._uses, self._entries)
+        self._uses.write(self._entries)
         if isinstance(self._index, Maintained):
             self._index.flush()
 
@@ -278,20 +279,26 @@ class Store:
 
     # -- inside: reading --------------------------------------------------------------------
 
-    def _current(self, scope: str, neighbours: Sequence[Neighbour]) -> list[Candidate]:
-        """Those whose row is what the index thinks it is."""
-        if not neighbours:
+    def _current(
+        self, scope: str, vector: Vector, near: Sequence[Neighbour], floor: float
+    ) -> list[Candidate]:
+        """The candidates as their rows have them now, nearest first.
+
+        The similarity is computed anew from the row's own vector, so that nothing depends on how
+        far the index is behind, or on what it rounds.
+        """
+        if not near:
             return []
-        rows = self._rows([neighbour.key for neighbour in neighbours])
         now = self._clock()
-        return [
-            Candidate(row, neighbour.similarity)
-            for neighbour in neighbours
-            if (row := rows.get(neighbour.key))
-            and row.seq == neighbour.seq
+        candidates = [
+            Candidate(row, similarity)
+            for row in self._rows([neighbour.key for neighbour in near]).values()
+            if row.vector is not None
             and row.scope == scope
             and not row.expired(now)
+            and (similarity := float(row.vector @ vector)) >= floor
         ]
+        return sorted(candidates, key=lambda candidate: -candidate.similarity)
 
     def _rows(self, keys: Sequence[str]) -> dict[str, Entry]:
         held = {key: entry for key in keys if (entry := self._hot.get(key))}
@@ -355,7 +362,9 @@ class Store:
         self._make_room(batch)
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
-        self._index_changes([Change(entry.seq, entry.key, entry) for entry in committed])
+        self._index_changes(
+            [Change(entry.seq, entry.key, entry.scope, entry) for entry in committed]
+        )
         self._hot.add(committed, epoch)
         return committed
 
@@ -367,7 +376,7 @@ class Store:
     def _make_room(self, batch: Sequence[Entry]) -> None:
         over = excess(self._entries.figures(), batch, self._limits)
         if over is not None:
-            _write_uses(self._uses, self._entries)
+            self._uses.write(self._entries)
             now = self._clock()
             self._delete(self._entries.doomed(self._limits.rule, over.entries, over.size, now))
 
@@ -411,84 +420,14 @@ class Store:
         """What the worker does; seconds until it is worth calling again."""
         pause = self._index.maintain() if isinstance(self._index, Maintained) else math.inf
         if len(self._uses):
-            pause = min(pause, self._writing_uses.run(self._write_uses))
+            pause = min(pause, self._writing_uses.run(lambda: self._uses.write(self._entries)))
         return min(pause, self._purging.run(self._purge))
 
-    def _write_uses(self) -> None:
-        _write_uses(self._uses, self._entries)
-
-    def _purge(self) -> None:
-        if self._entries.read_only:
-            return
-        keys = self._entries.doomed("fifo", 0, 0, self._clock())
-        for start in range(0, len(keys), _LINES):
-            with self._writing:
-                self._delete(keys[start : start + _LINES])
-
-    # -- inside: life and forks -------------------------------------------------------------
-
-    def _locks(self) -> None:
-        self._writing = threading.RLock()
-        self._catching = threading.Lock()
-        self._counting = threading.Lock()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("the store was used after close()")
-
-    def before_fork(self) -> None:
-        """Come to rest; called by the interpreter."""
-        self._writing.acquire()
-        for part in (self._entries, self._index):
-            if isinstance(part, ForkAware):
-                part.before_fork()
-
-    def after_fork(self, child: bool) -> None:
-        """Go on, or start anew in the child; called by the interpreter."""
-        for part in (self._entries, self._index):
-            if isinstance(part, ForkAware):
-                part.after_fork(child)
-        if not child:
-            self._writing.release()
-            return
-        self._locks()
-        self._hot.reset()
-        self._uses.reset()
-        self._worker.reset()
-
-
-class _Every:
-    """Lets something happen at most every so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def run(self, work: Callable[[], None]) -> float:
-        """Do the work if it is time; seconds until it is time again."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
-            work()
-        return max(self._next - time.monotonic(), 0.0)
-
-
-def _write_uses(uses: Uses, entries: EntryStore) -> None:
-    counts = uses.take()
-    try:
-        entries.touch(counts)
-    except StoreReadOnly:
-        return  # they only decide about evictions, of which there are none here
-    except StoreError:
-        uses.give_back(counts)
-        raise
-
-
-def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
+    def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
     """Close the parts. Outside of the class, so that a store that is dropped can be collected."""
     worker.stop()
     steps: tuple[Callable[[], None], ...] = (
-        lambda: _write_uses(uses, entries),
+        lambda: uses.write(entries),
         index.close,
         entries.close,
     )

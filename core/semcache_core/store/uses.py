@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 
+from semcache_core.errors import StoreError, StoreReadOnly
+from semcache_core.protocols import EntryStore
+
 _MOST = 10_000
 
 
 class Uses:
-    """Counts uses by key until they are taken. Thread-safe, bounded."""
+    """Counts uses by key until they are written. Thread-safe, bounded."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._counts: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
@@ -27,18 +30,29 @@ class Uses:
             before, last = self._counts.get(key, (0, now))
             self._counts[key] = (before + count, max(last, now))
 
-    def take(self) -> dict[str, tuple[int, float]]:
-        """All counts so far: {key: (uses, last used)}; counting begins anew."""
-        with self._lock:
-            counts, self._counts = self._counts, {}
-            return counts
+    def write(self, record: EntryStore) -> None:
+        """Add all counts so far to the record. Raises `StoreError`, and keeps them then.
 
-    def give_back(self, counts: dict[str, tuple[int, float]]) -> None:
-        """Counts that were taken and could not be written."""
-        for key, (count, last) in counts.items():
-            self.add(key, last, count)
+        Returns when counts that another thread is writing are written too: an eviction that
+        follows must see them.
+        """
+        with self._writing:
+            counts = self._take()
+            try:
+                record.touch(counts)
+            except StoreReadOnly:
+                return  # they only decide about evictions, of which there are none there
+            except StoreError:
+                for key, (count, last) in counts.items():
+                    self.add(key, last, count)
+                raise
 
     def reset(self) -> None:
         """For a forked child: the parent writes what was counted before."""
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._counts = {}
+
+    def _take(self) -> dict[str, tuple[int, float]]:
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            return counts
