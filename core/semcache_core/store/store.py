@@ -423,7 +423,63 @@ class Store:
             pause = min(pause, self._writing_uses.run(lambda: self._uses.write(self._entries)))
         return min(pause, self._purging.run(self._purge))
 
-    def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
+    def _purge(self) -> None:
+        if self._entries.read_only:
+            return
+        keys = self._entries.doomed("fifo", 0, 0, self._clock())
+        for start in range(0, len(keys), _LINES):
+            with self._writing:
+                self._delete(keys[start : start + _LINES])
+
+    # -- inside: life and forks -------------------------------------------------------------
+
+    def _locks(self) -> None:
+        self._writing = threading.RLock()
+        self._catching = threading.Lock()
+        self._counting = threading.Lock()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store was used after close()")
+
+    def before_fork(self) -> None:
+        """Come to rest; called by the interpreter."""
+        self._writing.acquire()
+        for part in (self._entries, self._index):
+            if isinstance(part, ForkAware):
+                part.before_fork()
+
+    def after_fork(self, child: bool) -> None:
+        """Go on, or start anew in the child; called by the interpreter."""
+        for part in (self._entries, self._index):
+            if isinstance(part, ForkAware):
+                part.after_fork(child)
+        if not child:
+            self._writing.release()
+            return
+        self._locks()
+        self._hot.reset()
+        self._uses.reset()
+        self._worker.reset()
+
+
+class _Every:
+    """Lets something happen at most every so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def run(self, work: Callable[[], None]) -> float:
+        """Do the work if it is time; seconds until it is time again."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            work()
+        return max(self._next - time.monotonic(), 0.0)
+
+
+def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
     """Close the parts. Outside of the class, so that a store that is dropped can be collected."""
     worker.stop()
     steps: tuple[Callable[[], None], ...] = (
