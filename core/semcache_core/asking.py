@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
-from semcache_core.models import Hit, Miss, Outcome, Prompt
+from semcache_core.models import Hit, Miss, Outcome, Prompt, Reason
 from semcache_core.protocols import Codec
 from semcache_core.singleflight import PATIENCE, Flight, Landing
 from semcache_core.steps import Flow, step
@@ -65,9 +65,12 @@ def asking(
         outcome = yield from cache.looking(prompt, call.codec, control)
         if isinstance(outcome, Hit) or not cache.coalesces(control):
             break
-        if perf_counter() - started > PATIENCE:
-            break
-        flight, leads = cache.flights.board(prompt.key)
+        if outcome.reason is Reason.SKIPPED or perf_counter() - started > PATIENCE:
+            break  # who wants an answer of their own does not wait for another's
+        similar = yield from cache.similar_flight(outcome)
+        if similar is not None and (yield from similar.wait()) is Landing.STORED:
+            continue
+        flight, leads = cache.flights.board(prompt.key, outcome)
         if leads:
             return (
                 yield from _lead(cache, call, control, miss=outcome, flight=flight, started=started)

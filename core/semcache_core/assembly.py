@@ -20,6 +20,7 @@ from semcache_core.protocols import Clock, Evaluator, Policy
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
 from semcache_core.store import open_store
+from semcache_core.variety import Variety
 
 
 def assemble(
@@ -33,6 +34,7 @@ def assemble(
     top_k: int,
     post_process: Any,
     shadow: bool,
+    variety: Variety,
     clock: Clock,
     **storage: Any,
 ) -> Parts:
@@ -47,7 +49,7 @@ def assemble(
         default_threshold=RECOMMENDED_THRESHOLD,
         floor=RECOMMENDED_FLOOR,
     )
-    chooser = make_chooser(post_process)
+    chooser = variety.choose if post_process is None else make_chooser(post_process)
     store = open_store(path, embedder=made, clock=clock, **storage)
     return Parts(
         store=store,
@@ -61,4 +63,5 @@ def assemble(
         clock=clock,
         top_k=top_k,
         shadow=shadow,
+        variety=variety,
     )

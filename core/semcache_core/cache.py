@@ -18,18 +18,30 @@ from semcache_core.control import Control, current
 from semcache_core.envelope import seal, unseal
 from semcache_core.errors import ConfigError, OfflineMiss, PayloadError, UncacheableError
 from semcache_core.explain import Explanation
-from semcache_core.flow import TOO_LONG, concluded, embedded, keep, look, surveyed, withholding
+from semcache_core.flow import (
+    TOO_LONG,
+    adopt,
+    answering,
+    concluded,
+    embedded,
+    keep,
+    look,
+    place_for,
+    surveyed,
+    withholding,
+)
 from semcache_core.judges import EqualAnswers
 from semcache_core.keys import make_prompt
 from semcache_core.learning import Label, Learning
 from semcache_core.lru import LRU
-from semcache_core.models import Candidate, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
+from semcache_core.models import Candidate, Entry, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
 from semcache_core.protocols import Clock, Codec, Evaluator, Judge, Policy
 from semcache_core.relay import Relays
-from semcache_core.singleflight import Flights
+from semcache_core.singleflight import Flight, Flights
 from semcache_core.stats import Stats
 from semcache_core.steps import Flow, arun, blocking, run
 from semcache_core.together import Calls, asking_all
+from semcache_core.variety import Variety
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +62,11 @@ class SemanticCache:
     callable that names the running one; if it fails, nothing is served or stored. `ttl` is in
     seconds; `max_entries` and `max_bytes` evict by `eviction` ("lru", "lfu", "fifo", "random").
 
+    `coalesce`: identical prompts in flight wait for one call of the model; "semantic": similar ones
+    too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
+    (`variety.Variety`). `next_cache` is looked into after a miss: its hits are copied here, and
+    fresh answers are stored in both; `delete`, `clear` and `report_wrong` reach it, `close` not.
+
     Raises `ConfigError` for an argument that cannot work and `StoreError` for a path that cannot
     be used. Afterwards no failure of a part reaches the caller: it is logged, counted in
     `stats()`, and the lookup is a miss.
@@ -68,15 +85,24 @@ class SemanticCache:
         namespace: Namespace = "",
         top_k: int = 5,
         post_process: Any = None,
-        coalesce: bool = True,
+        coalesce: bool | str = True,
         shadow: bool = False,
+        temperature: str = "ignore",
+        answers: int = 1,
+        seed: int = 0,
+        next_cache: SemanticCache | None = None,
         clock: Clock = time.time,
         **storage: Any,
     ) -> None:
         if not isinstance(namespace, str) and not callable(namespace):
             raise ConfigError(f"namespace: {namespace!r} was given; give a str or a callable")
+        if coalesce not in (True, False, "semantic"):
+            raise ConfigError(f"coalesce: {coalesce!r} was given; give True, False or 'semantic'")
+        if next_cache is not None and not isinstance(next_cache, SemanticCache):
+            raise ConfigError(f"next_cache: {next_cache!r} was given; give a SemanticCache")
         self._namespace = namespace
         self._coalesce = coalesce
+        self._next = next_cache
         self._parts = assemble(
             path,
             embedder=embedder,
@@ -87,6 +113,7 @@ class SemanticCache:
             top_k=top_k,
             post_process=post_process,
             shadow=shadow,
+            variety=Variety(temperature, answers, seed),
             clock=clock,
             **storage,
         )
@@ -196,19 +223,46 @@ class SemanticCache:
         """One lookup, not counted yet: `note` counts it."""
         if not control.read:
             return Miss(prompt, Reason.SKIPPED, "reading is switched off here")
+        if self._parts.variety.skips(prompt):
+            return Miss(prompt, Reason.SKIPPED, f"drawn at temperature {prompt.temperature}")
         hit = self.glance(prompt, codec, control)
         if hit is not None:
             return hit
         try:
             outcome = yield from look(self._parts, prompt, control)
         except Exception as error:  # noqa: BLE001  # a failing part must not break the user's call
-            return self._failed(prompt, error)
-        return self._decoded(outcome, codec) if isinstance(outcome, Hit) else outcome
+            outcome = self._failed(prompt, error)
+        if isinstance(outcome, Hit):
+            outcome = self._decoded(outcome, codec)
+        if isinstance(outcome, Miss) and self._next is not None:
+            return (yield from self._looking_on(outcome, codec, control))
+        return outcome
+
+    def _looking_on(self, miss: Miss, codec: Codec[T], control: Control) -> Flow[Outcome]:
+        """Ask the next level; its hit is kept here too."""
+        following = self._next
+        if following is None or miss.reason is Reason.SKIPPED:
+            return miss
+        started = perf_counter()
+        outcome = yield from following.looking(miss.prompt, codec, control)
+        following.note(outcome, Control(), perf_counter() - started)
+        if isinstance(outcome, Miss):
+            return miss
+        if control.write:
+            yield from self._adopting(outcome.entry)
+        return outcome
+
+    def _adopting(self, entry: Entry) -> Flow[None]:
+        try:
+            yield from adopt(self._parts, entry)
+        except Exception as error:  # noqa: BLE001  # the hit is served; only the copy is lost
+            self.not_kept(error)
 
     def glance(self, prompt: Prompt, codec: Codec[T], control: Control) -> Hit | None:
         """The exact match, if this process holds it in memory: no I/O, microseconds."""
         parts = self._parts
-        entry = parts.store.hot(prompt.key) if control.read and not parts.shadow else None
+        plain = control.read and not parts.shadow and not parts.variety.varies(prompt)
+        entry = parts.store.hot(prompt.key) if plain else None
         if entry is None or withholding(parts, prompt, entry, control):
             return None
         age = max(0.0, parts.clock() - entry.created)
@@ -232,6 +286,27 @@ class SemanticCache:
         """One update; `miss` is the lookup that led to it, whose embedding is used again."""
         if not control.write:
             return False
+        how: dict[str, Any] = {"tokens": tokens, "keepable": keepable, "exact_only": exact_only}
+        how |= {"ttl": ttl, "miss": miss}
+        stored = yield from self._storing(prompt, answer, codec, control, **how)
+        if self._next is not None:
+            how["miss"] = self._seen_by(self._next, miss)
+            yield from self._next.saving(prompt, answer, codec, control, **how)
+        return stored
+
+    def _storing(
+        self,
+        prompt: Prompt,
+        answer: T,
+        codec: Codec[T],
+        control: Control,
+        *,
+        tokens: Callable[[T], int] | int,
+        keepable: Callable[[T], str],
+        exact_only: Callable[[T], str],
+        ttl: float | None,
+        miss: Miss | None,
+    ) -> Flow[bool]:
         recorder = self._parts.recorder
         try:
             if why := keepable(answer):
@@ -241,16 +316,24 @@ class SemanticCache:
                 prompt = replace(prompt, query=None, exact_only=why)
             payload = seal(codec.name, codec.encode(answer))
             spent = tokens if isinstance(tokens, int) else tokens(answer)
+            place = yield from place_for(self._parts, prompt, anew=not control.read)
             entry = yield from keep(
-                self._parts, prompt, payload, key=prompt.key, tokens=spent, ttl=ttl, miss=miss
+                self._parts, prompt, payload, key=place, tokens=spent, ttl=ttl, miss=miss
             )
         except Exception as error:  # noqa: BLE001  # the answer is the caller's; caching it is ours
             self.not_kept(error)
             return False
         recorder.stored()
+        if control.session is not None:
+            self._parts.sessions.note(control.session, entry.key)
         if miss is not None:
             self._learning.learn(miss, entry)
         return True
+
+    def _seen_by(self, following: SemanticCache, miss: Miss | None) -> Miss | None:
+        """What the next level can use of a miss here: the embedding, if it embeds alike."""
+        same = following._parts.embedder.identity == self._parts.embedder.identity
+        return Miss(miss.prompt, miss.reason, query=miss.query) if miss and same else None
 
     def note(self, outcome: Outcome, control: Control, seconds: float = 0.0) -> None:
         """Count a lookup and tell whoever asked to be told."""
@@ -277,6 +360,18 @@ class SemanticCache:
         """Whether identical prompts in flight wait for one another under this setting."""
         return self._coalesce and control.read and control.write and not self._parts.shadow
 
+    def similar_flight(self, miss: Miss) -> Flow[Flight | None]:
+        """A flight whose answer would serve this prompt too, if similar ones are to wait."""
+        flying = self.flights.of_scope(miss.prompt.scope) if self._coalesce == "semantic" else {}
+        if miss.query is None or not flying:
+            return None
+        try:
+            chosen = yield from answering(self._parts, miss.query, flying)
+        except Exception as error:  # noqa: BLE001  # asking beside one another is no harm
+            self._parts.recorder.error(error)
+            return None
+        return flying[chosen][0] if chosen is not None else None
+
     def attempt(self, make: Callable[[], T]) -> T | None:
         """What `make` returns, or None (logged and counted) when this prompt cannot be cached."""
         try:
@@ -301,25 +396,35 @@ class SemanticCache:
         if mark["hit"] == Reason.EXACT.value:
             self.delete(mark["id"])
             return
+        if self._next is not None:
+            self._next.report_wrong(mark)
         self._parts.blocked.block(mark["prompt"], mark["id"])
         served = hit if isinstance(hit, Hit) else self._recent.get((mark["prompt"], mark["id"]))
         if served is not None:
             self._teach(served, correct=False)
 
     def delete(self, *ids: str) -> int:
-        """Delete entries by id; returns how many there were."""
+        """Delete entries by id, in the next levels too; returns how many there were here."""
+        if self._next is not None:
+            self._next.delete(*ids)
         return len(self._parts.store.delete(ids))
 
     async def adelete(self, *ids: str) -> int:
         """As `delete`, on the event loop."""
+        if self._next is not None:
+            await self._next.adelete(*ids)
         return len(await self._parts.store.adelete(ids))
 
     def clear(self, namespace: str | None = None) -> int:
-        """Delete everything, or one namespace; returns how many entries there were."""
+        """Delete everything, or one namespace, in the next levels too; how many were here."""
+        if self._next is not None:
+            self._next.clear(namespace)
         return self._parts.store.clear(namespace)
 
     async def aclear(self, namespace: str | None = None) -> int:
         """As `clear`, on the event loop."""
+        if self._next is not None:
+            await self._next.aclear(namespace)
         return await self._parts.store.aclear(namespace)
 
     def drop_session(self, session: str) -> bool:

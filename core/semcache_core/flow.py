@@ -8,12 +8,14 @@ catches.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 from semcache_core.blocked import Blocked
 from semcache_core.control import Control
+from semcache_core.keys import variant
 from semcache_core.models import (
     Action,
     Candidate,
@@ -34,6 +36,7 @@ from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
 from semcache_core.steps import Flow, step
 from semcache_core.store import Store
+from semcache_core.variety import Variety
 
 log = logging.getLogger("semcache")
 
@@ -55,6 +58,7 @@ class Parts:
     clock: Clock
     top_k: int
     shadow: bool = False
+    variety: Variety = field(default_factory=Variety)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Survey:
     exact_only: str = ""
     """Why the prompt is not looked for by meaning; empty if it is."""
     query: Query | None = None
+    collected: int = 0
+    """Answers to this very prompt, when more are wanted and none is served for that."""
     withheld: tuple[tuple[Entry, Reason], ...] = ()
     """Entries that may not be served to this caller, and why."""
     scored: tuple[Scored, ...] = ()
@@ -85,20 +91,29 @@ def look(parts: Parts, prompt: Prompt, control: Control) -> Flow[Outcome]:
 def surveyed(parts: Parts, prompt: Prompt, control: Control, *, thorough: bool) -> Flow[Survey]:
     """Gather what a decision needs; a thorough survey goes on after an exact match."""
     now = parts.clock()
-    exact = yield from step(parts.store.get, parts.store.aget, prompt.key)
     withheld: list[tuple[Entry, Reason]] = []
-    if exact is not None and (why := withholding(parts, prompt, exact, control)):
-        withheld.append((exact, why))
-        exact = None
+    kept = yield from answers_to(parts, prompt)
+    allowed = [one for one in kept if not _withheld(parts, prompt, one, control, withheld)]
+    if kept and not thorough and parts.variety.wants_more(prompt, len(kept)):
+        return Survey(prompt, now, collected=len(kept))
+    exact = parts.variety.one_of(prompt, allowed)
     why_not = exact_only(parts, prompt)
     if (exact is not None and not thorough) or why_not:
         return Survey(prompt, now, exact, why_not, withheld=tuple(withheld))
     query = yield from embedded(parts, prompt)
     near = yield from _near(parts, prompt, query, control)
-    served = [c for c in near if not _withhold(parts, prompt, c, control, withheld)]
+    served = [c for c in near if not _withheld(parts, prompt, c.entry, control, withheld)]
     scored = yield from _scored(parts, query, served)
     decision = _decide(parts, query, scored, control)
-    return Survey(prompt, now, exact, "", query, tuple(withheld), scored, decision)
+    return Survey(
+        prompt,
+        now,
+        exact,
+        query=query,
+        withheld=tuple(withheld),
+        scored=scored,
+        decision=decision,
+    )
 
 
 def exact_only(parts: Parts, prompt: Prompt) -> str:
@@ -119,17 +134,45 @@ def withholding(parts: Parts, prompt: Prompt, entry: Entry, control: Control) ->
     return None
 
 
-def _withhold(
+def _withheld(
     parts: Parts,
     prompt: Prompt,
-    candidate: Candidate,
+    entry: Entry,
     control: Control,
     withheld: list[tuple[Entry, Reason]],
 ) -> bool:
-    why = withholding(parts, prompt, candidate.entry, control)
-    if why is not None and all(entry.key != candidate.entry.key for entry, _ in withheld):
-        withheld.append((candidate.entry, why))
+    why = withholding(parts, prompt, entry, control)
+    if why is not None and all(one.key != entry.key for one, _ in withheld):
+        withheld.append((entry, why))
     return why is not None
+
+
+def answers_to(parts: Parts, prompt: Prompt) -> Flow[list[Entry]]:
+    """The answers kept for this very prompt: one, unless several are asked for."""
+    found: list[Entry] = []
+    for number in range(parts.variety.answers):
+        key = variant(prompt.key, number)
+        entry = yield from step(parts.store.get, parts.store.aget, key)
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def place_for(parts: Parts, prompt: Prompt, *, anew: bool) -> Flow[str]:
+    """The key to store an answer under: beside those kept, in place of the oldest if they are all.
+
+    `anew` is for an answer that replaces what was there.
+    """
+    if parts.variety.answers == 1:
+        return prompt.key
+    kept = yield from answers_to(parts, prompt)
+    if anew:
+        yield from step(parts.store.delete, parts.store.adelete, [one.key for one in kept])
+        return prompt.key
+    taken = {one.key for one in kept}
+    keys = [variant(prompt.key, number) for number in range(parts.variety.answers)]
+    free = [key for key in keys if key not in taken]
+    return free[0] if free else min(kept, key=lambda one: one.created).key
 
 
 def embedded(parts: Parts, prompt: Prompt) -> Flow[Query]:
@@ -202,6 +245,8 @@ def _miss(survey: Survey, reason: Reason, detail: str = "", explore: Scored | No
 
 def _why_nothing(survey: Survey) -> tuple[Reason, str]:
     """Why there was nothing that a policy could decide on."""
+    if survey.collected:
+        return Reason.SKIPPED, f"{survey.collected} answers are kept so far, and more are wanted"
     if survey.scored:
         return Reason.REJECTED, survey.scored[0].score.reason
     if survey.withheld:
@@ -242,6 +287,38 @@ def keep(
     [stored] = yield from step(parts.store.put, parts.store.aput, [entry])
     parts.recorder.stage("put", perf_counter() - started)
     return stored
+
+
+def adopt(parts: Parts, entry: Entry) -> Flow[None]:
+    """Copy another cache's entry into this one, under its own key, until it expires there."""
+    vector = entry.vector
+    if entry.query is not None and vector is not None:
+        prompt = Prompt(entry.scope, entry.key, entry.query, turns=entry.turns)
+        fits = parts.embedder.fits(entry.query)
+        vector = (yield from embedded(parts, prompt)).vector if fits else None
+    yield from step(parts.store.put, parts.store.aput, [replace(entry, vector=vector, seq=0)])
+
+
+def answering(
+    parts: Parts, query: Query, flying: Mapping[str, tuple[Any, Query, Prompt]]
+) -> Flow[str | None]:
+    """The key of the prompt in flight whose answer the policy would serve; it has none yet."""
+    near = [
+        Candidate(_answerless(key, prompt, asked), float(query.vector @ asked.vector))
+        for key, (_, asked, prompt) in flying.items()
+    ]
+    near = [one for one in near if one.similarity >= parts.policy.floor]
+    scored = yield from _scored(parts, query, sorted(near, key=lambda one: -one.similarity))
+    decision = _decide(parts, query, scored, Control())
+    if decision is None or decision.action is not Action.SERVE:
+        return None
+    return decision.chosen[0].candidate.entry.key
+
+
+def _answerless(key: str, prompt: Prompt, asked: Query) -> Entry:
+    return Entry(
+        key, prompt.scope, prompt.namespace, b"", 0.0, prompt.query, asked.vector, prompt.turns
+    )
 
 
 def _vector(parts: Parts, prompt: Prompt, miss: Miss | None) -> Flow[Vector | None]:

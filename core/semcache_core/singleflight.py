@@ -21,6 +21,7 @@ from enum import Enum
 from threading import Lock, current_thread, get_ident
 from typing import TypeVar
 
+from semcache_core.models import Miss, Prompt, Query
 from semcache_core.steps import Flow, Step
 
 T = TypeVar("T")
@@ -42,7 +43,9 @@ class Landing(Enum):
 class Flight:
     """One call to the model that others may wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, miss: Miss | None = None) -> None:
+        self.miss = miss
+        """The lookup that led to it, for those who ask something similar."""
         self._landing: Future[Landing] = Future()
         self._thread = get_ident()
         self._on_loop = _loop_runs()
@@ -104,13 +107,25 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._lock = Lock()
 
-    def board(self, key: str) -> tuple[Flight, bool]:
+    def board(self, key: str, miss: Miss | None = None) -> tuple[Flight, bool]:
         """The flight of this key, and whether the caller leads it (and must `land` it)."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None:
                 return (Flight(), True) if id(flight) in _led.get() else (flight, False)
-            return self._flights.setdefault(key, Flight()), True
+            return self._flights.setdefault(key, Flight(miss)), True
+
+    def of_scope(self, scope: str) -> dict[str, tuple[Flight, Query, Prompt]]:
+        """The flights, by key, whose prompts may be answered by one another's answers."""
+        with self._lock:
+            flying = list(self._flights.items())
+        return {
+            key: (flight, flight.miss.query, flight.miss.prompt)
+            for key, flight in flying
+            if flight.miss is not None
+            and flight.miss.query is not None
+            and flight.miss.prompt.scope == scope
+        }
 
     def land(self, key: str, flight: Flight, landing: Landing) -> None:
         """End a flight that the caller leads. New callers start another from here on."""

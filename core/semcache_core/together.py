@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
-from semcache_core.models import Miss, Outcome, Prompt
+from semcache_core.models import Miss, Outcome, Prompt, Reason
 from semcache_core.singleflight import Flight, Landing
 from semcache_core.steps import Flow, step
 
@@ -77,7 +77,7 @@ class _Batch(Generic[T]):
         codec = self.calls.alone(number).codec
         outcome: Outcome = yield from self.cache.looking(prompt, codec, self.control)
         flight = None
-        if isinstance(outcome, Miss) and self.cache.coalesces(self.control):
+        if self._shared(outcome):
             flight, leads = self.cache.flights.board(prompt.key)
             if not leads:
                 return
@@ -85,6 +85,11 @@ class _Batch(Generic[T]):
             outcome = self.cache.glance(prompt, codec, self.control) or outcome
         self._settle(number, outcome, flight)
         self.cache.note(outcome, self.control, perf_counter() - started)
+
+    def _shared(self, outcome: Outcome) -> bool:
+        """Whether others who ask the same now may have this answer, or this one theirs."""
+        skipped = outcome.reason is Reason.SKIPPED
+        return isinstance(outcome, Miss) and not skipped and self.cache.coalesces(self.control)
 
     def _settle(self, number: int, outcome: Outcome, flight: Flight | None) -> None:
         if isinstance(outcome, Miss):

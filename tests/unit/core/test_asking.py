@@ -105,16 +105,16 @@ async def test_a_cancelled_leader_wakes_the_others(cache):
     calls = []
 
     async def model():
-        calls.append(1)
+        calls.append(asyncio.current_task())
         await asyncio.sleep(60 if len(calls) == 1 else 0)
         return "14 days"
 
     tasks = [asyncio.create_task(cache.aask(prompt(cache), call(None, model))) for _ in range(5)]
     while not calls:
         await asyncio.sleep(0.01)
-    leader = tasks[0]
-    leader.cancel()
-    answers = await asyncio.wait_for(asyncio.gather(*tasks[1:]), 10)
+    calls[0].cancel()
+    others = [task for task in tasks if task is not calls[0]]
+    answers = await asyncio.wait_for(asyncio.gather(*others), 10)
     assert [asked.answer for asked in answers] == ["14 days"] * 4
     assert len(calls) == 2
 
