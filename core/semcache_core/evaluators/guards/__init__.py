@@ -22,12 +22,12 @@ from semcache_core.evaluators.guards import (
     names,
     negation,
     numbers,
+    orders,
     questions,
     roles,
     substitution,
 )
-from semcache_core.evaluators.guards._pair import Pair, compare
-from semcache_core.evaluators.guards._text import analyse
+from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.models import Candidate, Query, Score
 
 Finder = Callable[[Pair], str]
@@ -45,18 +45,23 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "names": names.differ,
         "roles": roles.differ,
         "questions": questions.differ,
+        "orders": orders.differ,
         "substitution": substitution.differ,
         "constraints": constraints.differ,
     }
 )
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"off": (), "safe": tuple(FINDERS), "strict": tuple(FINDERS)}
+    {
+        "off": (),
+        "safe": tuple(name for name in FINDERS if name != "constraints"),
+        "strict": tuple(FINDERS),
+    }
 )
 
 
 def findings(query: str, stored: str) -> dict[str, str]:
     """Every guard's reason to reject the pair, by guard; empty for a pair without differences."""
-    pair = compare(analyse(query), analyse(stored))
+    pair = pair_of(query, stored)
     found = ((name, find(pair)) for name, find in FINDERS.items())
     return {name: reason for name, reason in found if reason}
 
@@ -67,6 +72,8 @@ class Guards(BaseEvaluator):
     `guards` is a preset ("safe", "strict", "off") or a tuple of guard names (see `FINDERS`).
     Scores are 1.0, or 0.0 and rejected. A candidate without a question is left alone.
     """
+
+    blocking = False
 
     def __init__(self, guards: str | Sequence[str] = "safe") -> None:
         """Raise `ConfigError` for an unknown preset or guard."""
@@ -86,7 +93,7 @@ class Guards(BaseEvaluator):
 
     def reason(self, query: str, stored: str) -> str:
         """Why the pair is rejected, in plain words; "" if it is not."""
-        pair = compare(analyse(query), analyse(stored))
+        pair = pair_of(query, stored)
         return next((reason for find in self._finders if (reason := find(pair))), "")
 
 

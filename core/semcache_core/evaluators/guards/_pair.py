@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from semcache_core.evaluators.guards._stem import typo
-from semcache_core.evaluators.guards._text import Text, Word, groups_of
+from semcache_core.evaluators.guards._stem import swapped, typo
+from semcache_core.evaluators.guards._text import Text, Word, analyse, letters
 
 Words = tuple[Word, ...]
 
+_LONG = 2_000
 _MANY = 12
 """With more words than this on a side, words are no longer compared one by one."""
 _SUFFIXES = frozenset(
@@ -78,6 +79,18 @@ class Pair(NamedTuple):
     left_b: Words
 
 
+def pair_of(a: str, b: str) -> Pair:
+    """The two texts, analysed and compared; kept for a while, since guards are not alone to ask."""
+    if len(a) + len(b) > _LONG:
+        return compare(analyse(a), analyse(b))
+    return _kept(a, b)
+
+
+@lru_cache(maxsize=1_024)
+def _kept(a: str, b: str) -> Pair:
+    return compare(analyse(a), analyse(b))
+
+
 def compare(a: Text, b: Text) -> Pair:
     """The pair of two analysed texts."""
     diff_a, diff_b = _missing(a, b), _missing(b, a)
@@ -95,33 +108,30 @@ def _left(words: Words, other: Text, diff: Words) -> Words:
 
 
 def _answered(word: Word, other: Text, diff: Words) -> bool:
-    if not other.groups.isdisjoint(groups_of(word)):
+    if not other.groups.isdisjoint(word.groups):
         return True
     if len(diff) > _MANY:
         return False
-    return any(same_word(word.text, word.stem, w.text, w.stem) for w in diff) or (
-        word.text.isalpha()
-        and len(other.every) <= 4 * _MANY
-        and _typo_of_any(word.text, other.every)
-    )
+    return any(same_word(word.stem, w.stem) for w in diff) or _mistyped(word, other)
 
 
-def _typo_of_any(text: str, others: Collection[str]) -> bool:
-    return any(other[0] in text[:2] and typo(text, other) for other in others if len(other) > 3)
+def _mistyped(word: Word, other: Text) -> bool:
+    """Whether the word is a typo of one of the other text's, or the other way round."""
+    text = word.text
+    if len(text) < 4:
+        return False
+    if letters(text) in other.letters and any(swapped(text, w) for w in other.every):
+        return True
+    others = other.unknown if word.known else other.every
+    return len(others) <= 4 * _MANY and any(typo(text, one) for one in others)
 
 
-@lru_cache(maxsize=65_536)
-def same_word(a: str, stem_a: str, b: str, stem_b: str) -> bool:
-    """Whether the words are forms of one ("calculate", "calculation") or one is a typo."""
-    return (
-        a == b or _derived(stem_a, stem_b) or typo(a, b) or a.replace(" ", "") == b.replace(" ", "")
-    )
-
-
-def _derived(a: str, b: str) -> bool:
-    at = next(
-        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
-    )
+def same_word(a: str, b: str) -> bool:
+    """Whether two stems belong to forms of one word: "calculat", "calculation"."""
+    if a[:4] != b[:4]:
+        return False
+    at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    at = min(len(a), len(b)) if at is None else at
     return at >= 4 and a[at:] in _SUFFIXES and b[at:] in _SUFFIXES
 
 

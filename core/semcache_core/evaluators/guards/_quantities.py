@@ -31,6 +31,17 @@ _MONTHS = [
 _ISO = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)")
 _CLOCK = re.compile(r"(\d\d?):(\d\d)(?::\d\d)?")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_DECADES = {
+    "twenties": 1920,
+    "thirties": 1930,
+    "forties": 1940,
+    "fourties": 1940,
+    "fifties": 1950,
+    "sixties": 1960,
+    "seventies": 1970,
+    "eighties": 1980,
+    "nineties": 1990,
+}
 _ONE_IS_NO_COUNT = frozenset(
     ["which", "this", "that", "the", "no", "any", "some", "each", "every", "another", "new", "good"]
 )
@@ -117,6 +128,9 @@ def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
     time = _CLOCK.fullmatch(tokens[start].text)
     if time:
         return _time(tokens, at, int(time[1]), int(time[2]))
+    decade = _DECADES.get(tokens[start].text)
+    if decade:
+        return 1, Quantity(f"{decade}s", decade, "decade")
     length, value, said = _number(tokens, start)
     if length == 0:
         return 0, None
@@ -188,6 +202,9 @@ def _with_unit(
         return 0, Quantity(said, value, "percent")
     text = tokens[at].text if at < len(tokens) else ""
     glued = bool(text) and tokens[at].glued
+    if glued and text == "s" and value % 10 == 0:
+        whole = value + 1900 if value < 100 else value
+        return 1, Quantity(f"{whole:g}s", whole, "decade")
     if glued and text in _ORDINALS:
         return 1, Quantity(said, value, "")
     if text in {"am", "pm"}:
@@ -209,4 +226,5 @@ def _time(tokens: Sequence[Token], at: int, hour: int, minute: int) -> tuple[int
 
 def _clock(hour: float, minute: int, half: str) -> Quantity:
     hours = hour % 12 + (12 if half == "pm" else 0)
-    return Quantity(f"{int(hours)}:{minute:02}", hours * 60 + minute, "clock")
+    said = f"{hour:g}:{minute:02}" if minute else f"{hour:g}"
+    return Quantity(said, hours * 60 + minute, "clock")

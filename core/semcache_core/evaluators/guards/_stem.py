@@ -7,7 +7,7 @@ from functools import lru_cache
 from semcache_core.evaluators.guards import _lexicon
 
 _VOWELS = frozenset("aeiouy")
-_ENDINGS = ("ingly", "edly", "ing", "ed", "ly", "er")
+_ENDINGS = ("ingly", "edly", "ing", "ed", "ly")
 
 
 def _undouble(word: str) -> str:
@@ -36,7 +36,8 @@ def _spelling(word: str) -> str:
 def stem(word: str) -> str:
     """What a word's inflections and its British and American spellings have in common.
 
-    Weaker than Porter's stemmer on purpose: "universe" and "university" must stay apart.
+    Weaker than Porter's stemmer on purpose: "universe" and "university" must stay apart, and so
+    must "hot" and "hotter".
     """
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
@@ -55,7 +56,7 @@ def _finish(word: str) -> str:
 
 
 def one_edit(a: str, b: str) -> bool:
-    """Whether one insertion, deletion, substitution or swap of neighbours turns `a` into `b`."""
+    """Whether one insertion, deletion or substitution turns `a` into `b`."""
     if len(a) > len(b):
         a, b = b, a
     if len(b) - len(a) > 1 or a == b:
@@ -63,7 +64,7 @@ def one_edit(a: str, b: str) -> bool:
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
     if len(a) < len(b):
         return a[start:] == b[start + 1 :]
-    return a[start + 1 :] == b[start + 1 :] or swapped(a, b)
+    return a[start + 1 :] == b[start + 1 :]
 
 
 def swapped(a: str, b: str) -> bool:
@@ -77,19 +78,22 @@ def swapped(a: str, b: str) -> bool:
     return a[first] == b[second] and a[second] == b[first]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=65_536)
 def typo(a: str, b: str) -> bool:
     """Whether one of the words is the other, mistyped: near, and one of them is no known word.
 
     Two known words one letter apart ("Iran", "Iraq") are two words; two unknown ones may be two
-    names ("VTI", "VTV"). A swap of neighbouring letters is a typo even if both are known ("form").
+    names ("VTI", "VTV"), unless one long name merely lacks a letter of the other. A swap of
+    neighbouring letters is a typo in any case: see `swapped`.
     """
-    if min(len(a), len(b)) < 4 or not (a.isalpha() and b.isalpha()):
+    if abs(len(a) - len(b)) > 2 or min(len(a), len(b)) < 4 or a[0] not in b[:2]:
         return False
     known = _lexicon.ranks()
-    if (a in known) != (b in known):
-        return one_edit(a, b) or (min(len(a), len(b)) > 7 and _two_edits(a, b))
-    return swapped(a, b)
+    if not (a.isalpha() and b.isalpha()) or (a in known and b in known):
+        return False
+    if a not in known and b not in known:
+        return len(a) != len(b) and min(len(a), len(b)) > 5 and one_edit(a, b)
+    return one_edit(a, b) or (min(len(a), len(b)) > 7 and _two_edits(a, b))
 
 
 def _two_edits(a: str, b: str) -> bool:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from semcache_core.evaluators.guards import _lexicon, _quantities
 from semcache_core.evaluators.guards._stem import stem
+
+R = TypeVar("R")
 
 _TOKEN = re.compile(
     r"(?i:\b(?:w/o|b/w|km/h|mb/s)\b)|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?"
@@ -23,6 +25,8 @@ _TOKEN = re.compile(
     r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
 )
 _ENDS = frozenset(".?!;\n")
+_COMMON = 2_000
+"""Frequency rank up to which a capital letter makes no name ("the World Bank's Family Days")."""
 _CACHED = 1_000
 """Longer texts are analysed each time: a cache of them would be as large as the entries."""
 
@@ -37,7 +41,10 @@ class Word(NamedTuple):
     name: bool
     """Capitalised inside a sentence, or no frequent English word."""
     kinds: frozenset[str]
-    number: bool = False
+    groups: frozenset[int]
+    """Synonym groups."""
+    known: bool
+    """Whether the word is in the list of English words, so that it is hardly a typo."""
 
 
 class Token(NamedTuple):
@@ -62,10 +69,16 @@ class Text:
     """Surface forms of all words, function words included, fillers left out."""
     groups: frozenset[int]
     """Synonym groups that a word of the text is in."""
+    unknown: tuple[str, ...]
+    """Words that are in no list, and may be typos."""
+    letters: frozenset[str]
+    """The letters of each word, sorted: what a swap of two of them leaves alone."""
     quantities: tuple[_quantities.Quantity, ...]
     units: frozenset[str]
     """Units named without a number."""
     negated: bool
+    notes: dict[object, object]
+    """What guards found out about the text alone: see `noted`."""
     language: str
     """A script ("han", "cyrillic") or, for Latin letters, a language code; "" if unsure."""
 
@@ -93,12 +106,26 @@ def _analyse(raw: str) -> Text:
         content=content,
         stems=frozenset(word.stem for word in content),
         every=frozenset(word.text for word in words),
-        groups=frozenset(group for word in words for group in groups_of(word)),
+        groups=frozenset(group for word in words for group in word.groups),
+        unknown=tuple(word.text for word in words if not word.known and len(word.text) > 3),
+        letters=frozenset(letters(word.text) for word in words if len(word.text) > 3),
         quantities=quantities,
         units=units,
         negated=not _lexicon.negators().isdisjoint(token.text for token in rest),
+        notes={},
         language=language(raw, every),
     )
+
+
+def noted(find: Callable[[Text], R]) -> Callable[[Text], R]:
+    """Keep what a function finds in a text with the text: stored questions are met again."""
+
+    def found(text: Text) -> R:
+        if find not in text.notes:
+            text.notes[find] = find(text)
+        return cast("R", text.notes[find])
+
+    return found
 
 
 def _tokens(raw: str) -> list[Token]:
@@ -128,7 +155,11 @@ def _expand(token: Token) -> Iterator[Token]:
         yield from (Token(word, token.capital, False) for word in spelt)
     elif text.endswith("n't"):
         yield from (Token(text[:-3], False, False), Token("not", False, False))
-    elif "-" in text and text[0].isalpha() and (text,) not in _lexicon.kinds().canonical:
+    elif (
+        "-" in text
+        and text.replace("-", "").isalpha()
+        and (text,) not in _lexicon.kinds().canonical
+    ):
         yield from (Token(part, token.capital, False) for part in text.split("-") if part)
     else:
         yield token._replace(text=_bare(text))
@@ -169,19 +200,30 @@ _NO_KINDS: frozenset[str] = frozenset()
 
 def _word(token: Token) -> Word:
     text = token.text
-    number = text[0].isdigit()
+    return _named(text) if token.capital else _plain(text)
+
+
+@lru_cache(maxsize=65_536)
+def _plain(text: str) -> Word:
+    root = stem(text)
     content = text not in _lexicon.english()
+    known = text in _lexicon.ranks()
+    name = content and text.isalpha() and not known and root not in _known_stems()
     kinds = _lexicon.kinds().kinds.get(text, _NO_KINDS)
-    return Word(text, stem(text), content, content and _is_name(token), kinds, number)
+    return Word(text, root, content, name, kinds, _groups(text, root), known)
 
 
-def _is_name(token: Token) -> bool:
-    """Capitalised inside a sentence, or lower-case and no English word in any form."""
-    text = token.text
-    if token.capital or not text.isalpha():
-        return token.capital
-    known = _lexicon.ranks()
-    return text not in known and stem(text) not in _known_stems()
+@lru_cache(maxsize=65_536)
+def _named(text: str) -> Word:
+    word = _plain(text)
+    common = _lexicon.ranks().get(text, _COMMON) < _COMMON
+    return word._replace(name=word.content and not common)
+
+
+@lru_cache(maxsize=65_536)
+def letters(text: str) -> str:
+    """The letters of a word, sorted."""
+    return "".join(sorted(text))
 
 
 @lru_cache(maxsize=1)
@@ -189,7 +231,6 @@ def _known_stems() -> frozenset[str]:
     return frozenset(stem(word) for word in _lexicon.ranks())
 
 
-@lru_cache(maxsize=65_536)
 def _groups(text: str, root: str) -> frozenset[int]:
     known = _lexicon.synonyms()
     return known.get(text) or known.get(root) or _by_stem().get(root, frozenset())
@@ -201,11 +242,6 @@ def _by_stem() -> dict[str, frozenset[int]]:
     for word, groups in _lexicon.synonyms().items():
         found[stem(word)] = found.get(stem(word), frozenset()) | groups
     return found
-
-
-def groups_of(word: Word) -> frozenset[int]:
-    """The synonym groups of a word, or of its stem."""
-    return _groups(word.text, word.stem)
 
 
 _SCRIPTS = (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._stem import stem
+from semcache_core.evaluators.guards._text import Text, noted
 
 _PREFIXES = {"un": 5, "dis": 5, "non": 5, "in": 6, "im": 6, "ir": 6, "il": 6}
 """Negating prefixes, each with the shortest word it is looked for on ("form", "inform")."""
@@ -24,28 +27,49 @@ def opposites(pair: Pair) -> tuple[str, str] | None:
     only_a, only_b = pair.a.every - pair.b.every, pair.b.every - pair.a.every
     if not only_a or not only_b:
         return None
-    stems_a, stems_b = _by_stem(only_a), _by_stem(only_b)
-    for word in only_a:
-        for other in _opposites_of(word):
-            if other in only_b or (stem(other) in stems_b and stem(word) not in stems_b):
-                return word, other
-    return _prefixed(stems_a, stems_b)
+    return _listed(pair, only_b) or _prefixed(only_a, only_b)
 
 
-def _by_stem(words: frozenset[str]) -> dict[str, str]:
-    return {stem(word): word for word in words}
-
-
-def _opposites_of(word: str) -> frozenset[str]:
-    known = _lexicon.antonyms()
-    return known.get(word) or known.get(word.removesuffix("s")) or frozenset()
-
-
-def _prefixed(a: dict[str, str], b: dict[str, str]) -> tuple[str, str] | None:
-    for one, other in ((a, b), (b, a)):
-        for root, word in one.items():
-            for prefix, shortest in _PREFIXES.items():
-                if len(word) >= shortest and word not in _NO_OPPOSITES and prefix + root in other:
-                    found = (word, other[prefix + root])
-                    return found if one is a else found[::-1]
+def _listed(pair: Pair, only_b: frozenset[str]) -> tuple[str, str] | None:
+    stems = {stem(word): word for word in only_b}
+    for word, against in _turning(pair.a):
+        if word in pair.b.every or stem(word) in stems:
+            continue
+        found = next((stems[other] for other in against if other in stems), None)
+        if found:
+            return word, found
     return None
+
+
+@noted
+def _turning(text: Text) -> list[tuple[str, frozenset[str]]]:
+    """The words of the text that have opposites, with the stems of those."""
+    found = ((word, _table().get(stem(word))) for word in text.every)
+    return [(word, others) for word, others in found if others]
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, frozenset[str]]:
+    """Stems with the stems of their opposites."""
+    found: dict[str, frozenset[str]] = {}
+    for word, against in _lexicon.antonyms().items():
+        found[stem(word)] = found.get(stem(word), frozenset()) | {stem(other) for other in against}
+    return found
+
+
+def _prefixed(a: frozenset[str], b: frozenset[str]) -> tuple[str, str] | None:
+    for one, other in ((a, b), (b, a)):
+        for word in one:
+            root = _unprefixed(word)
+            if root in other:
+                return (word, root) if one is a else (root, word)
+    return None
+
+
+@lru_cache(maxsize=16_384)
+def _unprefixed(word: str) -> str:
+    for prefix, shortest in _PREFIXES.items():
+        root = word.removeprefix(prefix)
+        if root != word and len(root) >= shortest and root not in _NO_OPPOSITES:
+            return root
+    return ""

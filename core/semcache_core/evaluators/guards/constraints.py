@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair, Words, said
-from semcache_core.evaluators.guards._text import Text, Word
+from semcache_core.evaluators.guards._text import Text, Word, noted
 
 _REACH = 3
 """How many words after its opener ("for a small team") a constraint's first word may stand."""
@@ -29,6 +29,7 @@ def _constraints(left: Words, text: Text) -> Words:
     return tuple(word for word in left if word.text in marks or word.stem in opened)
 
 
+@noted
 def _opened(text: Text) -> frozenset[str]:
     """Stems of the content words that stand behind an opener."""
     openers = _lexicon.labelled("constraints.txt")["openers"]

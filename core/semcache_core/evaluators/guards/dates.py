@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from semcache_core.evaluators.guards._pair import Pair
-from semcache_core.evaluators.guards._text import Text, Word
+from semcache_core.evaluators.guards._text import Text, Word, noted
 
 _NOW = frozenset({"today", "now", "current", "currently", "nowadays", "latest"})
 _WHEN = frozenset({"tomorrow", "yesterday", "tonight", "overnight"})
+_AROUND = frozenset({"tomorrow", "yesterday"})
 _PERIODS = frozenset(
     [
         "day",
@@ -35,7 +36,7 @@ def differ(pair: Pair) -> str:
 
     "today" and "now" may be left out ("weather in Rome" means today's), other dates may not.
     """
-    a, b = set(_dates(pair.a)), set(_dates(pair.b))
+    a, b = _dates(pair.a), _dates(pair.b)
     if a == b:
         return ""
     only_a, only_b = (a - b) - {"now"}, (b - a) - {"now"}
@@ -44,20 +45,21 @@ def differ(pair: Pair) -> str:
     return ""
 
 
-def _said(dates: set[str]) -> str:
+def _said(dates: frozenset[str]) -> str:
     return ", ".join(sorted(dates)) or "none"
 
 
-def _dates(text: Text) -> Iterator[str]:
-    before: Word | None = None
-    for word in text.words:
-        yield from _date(word, before)
-        before = word
+@noted
+def _dates(text: Text) -> frozenset[str]:
+    pairs = zip(text.words, (None, *text.words), strict=False)
+    return frozenset(date for word, before in pairs for date in _date(word, before))
 
 
 def _date(word: Word, before: Word | None) -> Iterator[str]:
     if word.text in _NOW:
         yield "now"
+    elif word.text in _AROUND and before is not None and before.text in {"after", "before"}:
+        yield f"{before.text} {word.text}"
     elif word.text in _WHEN or not _CALENDAR.isdisjoint(word.kinds):
         yield word.text
     elif word.text in _PERIODS and before is not None and before.text in _WHICH:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from semcache_core.evaluators.guards._pair import Pair
-from semcache_core.evaluators.guards._text import Text
+from semcache_core.evaluators.guards._text import Text, noted
 
 _IDENTIFIER = re.compile(r"(?=.*\d).*|\w*_\w+|[^\w\s]{2,}|[^\W\d_]+[+#]+|\S+@\S+", re.DOTALL)
 _LONG = 200
@@ -19,8 +19,14 @@ def differ(pair: Pair) -> str:
     return f"identifiers differ: {_said(a - b)} / {_said(b - a)}"
 
 
+@noted
 def _identifiers(text: Text) -> frozenset[str]:
-    return frozenset(word.text for word in text.words if _is_identifier(word.text))
+    return frozenset(_bare(word.text) for word in text.words if _is_identifier(word.text))
+
+
+def _bare(word: str) -> str:
+    """One form for "w-2" and "w2", "v2.10.0" and "2.10.0"."""
+    return word.replace("-", "").removeprefix("v") if word[-1].isdigit() else word
 
 
 def _is_identifier(word: str) -> bool:

@@ -6,11 +6,12 @@ from semcache_core.evaluators.guards._pair import Pair, Words, said
 
 
 def differ(pair: Pair) -> str:
-    """Names that only one of the texts has: capitalised words, or words English does not know."""
+    """A name on each side that the other lacks: capitalised, or a word that English does not know.
+
+    A name on one side only is a constraint, if anything: see `constraints`.
+    """
     a, b = _names(pair.left_a), _names(pair.left_b)
-    if not a and not b:
-        return ""
-    return f"names differ: {said(a) or 'none'} / {said(b) or 'none'}"
+    return f"names differ: {said(a)} / {said(b)}" if a and b else ""
 
 
 def _names(words: Words) -> Words:

@@ -26,7 +26,7 @@ def _said(quantities: list[Quantity]) -> str:
 def _unmatched(
     a: tuple[Quantity, ...], b: tuple[Quantity, ...]
 ) -> tuple[list[Quantity], list[Quantity]]:
-    if not a and not b:
+    if a == b:
         return [], []
     left, right = _without(a, b), _without(b, a)
     for one in list(left):
@@ -35,6 +35,7 @@ def _unmatched(
         if match is not None:
             left.remove(one)
             right.remove(match)
+    # "one" may go unsaid where it counts nothing that is measured: "which one", "one recipe".
     return [q for q in left if q.key != ("1", "")], [q for q in right if q.key != ("1", "")]
 
 

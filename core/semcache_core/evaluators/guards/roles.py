@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
-from semcache_core.evaluators.guards._text import Text, Word
+from semcache_core.evaluators.guards._text import Text, Word, noted
 
 _MARKERS = frozenset(
     ["to", "into", "than", "over", "from", "against", "after", "before", "via", "by", "beats", "of"]
@@ -32,8 +32,8 @@ def _symmetric(pair: Pair) -> bool:
 
 
 def _reversed(pair: Pair) -> str:
-    b = dict(_directions(pair.b))
-    for marker, (left, right) in _directions(pair.a):
+    b = _directions(pair.b)
+    for marker, (left, right) in _directions(pair.a).items():
         other_left, other_right = b.get(marker, (left, right))
         crossed = (left & other_right) - other_left, (right & other_left) - other_right
         if all(crossed):
@@ -45,15 +45,23 @@ def _said(words: frozenset[str]) -> str:
     return " ".join(sorted(words))
 
 
-def _directions(text: Text) -> Iterator[tuple[str, Sides]]:
+@noted
+def _directions(text: Text) -> dict[str, Sides]:
     """Each marker with the stems of the content words around it."""
-    words = [word for word in text.words if word.text not in _SKIPPED]
-    for at, word in enumerate(words):
-        if word.text in _MARKERS:
-            yield word.text, (_run(words[:at][::-1]), _run(words[at + 1 :]))
+    words = _told(text)
+    return {
+        word.text: (_run(words[:at][::-1]), _run(words[at + 1 :]))
+        for at, word in enumerate(words)
+        if word.text in _MARKERS
+    }
 
 
-def _run(words: list[Word]) -> frozenset[str]:
+@noted
+def _told(text: Text) -> tuple[Word, ...]:
+    return tuple(word for word in text.words if word.text not in _SKIPPED)
+
+
+def _run(words: Sequence[Word]) -> frozenset[str]:
     found = []
     for word in words[:4]:
         if not word.content:
@@ -64,8 +72,7 @@ def _run(words: list[Word]) -> frozenset[str]:
 
 def _exchanged(pair: Pair) -> str:
     """As in "dog bites man", "man bites dog": two words in each other's place."""
-    a = [word for word in pair.a.words if word.text not in _SKIPPED]
-    b = [word for word in pair.b.words if word.text not in _SKIPPED]
+    a, b = _told(pair.a), _told(pair.b)
     if len(a) != len(b):
         return ""
     moved = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x.stem != y.stem]

@@ -1,0 +1,32 @@
+"""Orders: "play jazz on Spotify" does what its words say, so every one of them has to agree."""
+
+from __future__ import annotations
+
+import re
+
+from semcache_core.evaluators.guards import _lexicon
+from semcache_core.evaluators.guards._pair import Pair, said
+from semcache_core.evaluators.guards._text import Text, noted
+
+_ASKS = re.compile(
+    r"\b(?:how|what|why|when|where|who|which|explain|describe|is|are|does|difference)\b",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 300
+"""Characters in which a question word is looked for."""
+
+
+def differ(pair: Pair) -> str:
+    """Words that only one of two orders has; synonyms and typos are let pass."""
+    if not (pair.left_a or pair.left_b) or not (_orders(pair.a) and _orders(pair.b)):
+        return ""
+    return f"orders differ: {said(pair.left_a) or 'none'} / {said(pair.left_b) or 'none'}"
+
+
+@noted
+def _orders(text: Text) -> bool:
+    """Whether the text begins with a verb of doing and asks nothing."""
+    if not text.content or _ASKS.search(text.raw[:_LOOKED_AT]):
+        return False
+    verbs = _lexicon.labelled("orders.txt")["verbs"]
+    return any(word.text in verbs for word in text.content[:2])

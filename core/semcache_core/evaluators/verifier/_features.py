@@ -1,0 +1,112 @@
+"""What the verifier sees of a pair: a few numbers about two texts, none about their subject.
+
+All are symmetric in the two texts, and each can only speak for a hit or only against one
+(`SIGNS`), which is what lets coefficients carry over to questions of another kind. Left out after
+measuring: the alignment of token vectors (BERTScore's precision and recall, the least matched
+token), shared bigrams and the order of the words: they added nothing on unseen data sets, and
+token vectors would cost a forward pass of the model for every stored question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from semcache_core.evaluators.guards import _lexicon, constraints
+from semcache_core.evaluators.guards._pair import Pair, Words
+from semcache_core.evaluators.guards._text import Text, Word, noted
+
+SIGNS = MappingProxyType(
+    {
+        "cosine": 1,
+        "left": -1,
+        "left_one": -1,
+        "heaviest": -1,
+        "names": -1,
+        "constraint": -1,
+        "asked": -1,
+        "owners": -1,
+        "typos": 1,
+    }
+)
+"""The features in order; +1 speaks for a hit, -1 against."""
+
+_RAREST = 30_000
+_OWNERS = frozenset({"my", "your", "his", "her", "our", "their", "its", "this", "these", "those"})
+_TELLING = frozenset({"i", "it", "its", "this", "that", "my", "we", "you", "they", "he", "she"})
+_ASKING = {word: word for word in ("what", "why", "how", "where", "when", "who")}
+_ASKING |= {"which": "what", "whose": "who"}
+_POLAR = frozenset({"is", "are", "was", "were", "do", "does", "did", "can", "could", "should"})
+_POLAR |= {"would", "will", "has", "have", "had", "may", "must", "am"}
+
+
+def features(cosine: float, pair: Pair) -> tuple[float, ...]:
+    """The numbers, in the order of `SIGNS`.
+
+    cosine: of the embeddings. left: share of what the two texts say, weighted by rarity, that the
+    other does not say; left_one: how much more of it one text has; heaviest: its rarest word;
+    names: names in it. constraint: one question narrows the other. asked: they ask with different
+    question words, or one only tells. owners: "my" against "your". typos: share of words that
+    only differ by a slip, which a cosine punishes too much.
+    """
+    a, b = pair.a, pair.b
+    left_a, left_b = _mass(pair.left_a), _mass(pair.left_b)
+    left = pair.left_a + pair.left_b
+    return (
+        cosine,
+        (left_a + left_b) / (_content_mass(a) + _content_mass(b) or 1.0),
+        abs(left_a - left_b),
+        max([weight(word.text) for word in left], default=0.0),
+        float(sum([word.name for word in left])),
+        float(bool(constraints.differ(pair))),
+        float(_differ(_asked(a), _asked(b))),
+        float(a.every & _OWNERS != b.every & _OWNERS),
+        _slips(pair) / (len(a.content) + len(b.content) or 1),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def weight(text: str) -> float:
+    """How much a word says, in [0.2, 1]: the logarithm of its frequency rank (Zipf's law).
+
+    It stands for the inverse document frequency in a corpus, which a new cache does not have.
+    """
+    ranks = _lexicon.ranks()
+    rank = ranks.get(text) or ranks.get(text.removesuffix("s"), _RAREST)
+    return max(0.2, math.log(rank) / math.log(_RAREST))
+
+
+def _mass(words: Sequence[Word]) -> float:
+    return sum([weight(word.text) for word in words])
+
+
+@noted
+def _content_mass(text: Text) -> float:
+    return _mass(text.content)
+
+
+def _slips(pair: Pair) -> int:
+    """Unknown words that the other text answers after all."""
+    return _unknown(pair.diff_a + pair.diff_b) - _unknown(pair.left_a + pair.left_b)
+
+
+def _unknown(words: Words) -> int:
+    return sum([not word.known for word in words])
+
+
+def _differ(a: str, b: str) -> bool:
+    return bool(a and b and a != b)
+
+
+@noted
+def _asked(text: Text) -> str:
+    """The question word, "polar" for a question that wants yes or no, "told" for a statement."""
+    words = [word.text for word in text.words[:6]]
+    asking = next((word for word in words if word in _ASKING), "")
+    if asking or not words:
+        return _ASKING.get(asking, "")
+    if words[0] in _POLAR:
+        return "polar"
+    return "told" if words[0] in _TELLING and "?" not in text.raw else ""
