@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_semcache.cache import SemanticCache
 from langchain_semcache.chat_model import cached
 from langchain_semcache.control import cached_only, controlled, uncached
+from langchain_semcache.rejecting import rejecting
 from semcache_core.control import no_cache, offline, read_only, refresh, settings
 from semcache_core.errors import MissingDependency
 from semcache_core.turns import Turns
@@ -23,6 +24,7 @@ __all__ = [
     "offline",
     "read_only",
     "refresh",
+    "rejecting",
     "settings",
     "uncached",
 ]

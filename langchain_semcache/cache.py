@@ -16,6 +16,7 @@ from langchain_semcache.payload import CODEC, served, tokens
 from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
+from langchain_semcache.rejecting import mark_of
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.control import Control, changed
 from semcache_core.errors import ConfigError
@@ -67,6 +68,7 @@ class SemanticCache(Core, BaseCache):
         self.planner = Planner(turns or Turns(), question_hook(question), conversation)
         self._plans: LRU[tuple[str, str, str], Plan] = LRU(4096)
         self._misses: LRU[str, Miss] = LRU(4096)
+        self._written: LRU[str, str] = LRU(4096)
         tenant = _tenant(namespace) if callable(namespace) else namespace
         super().__init__(path, embedder=embedding, namespace=tenant, **core)
 
@@ -91,12 +93,14 @@ class SemanticCache(Core, BaseCache):
         plan = self._plan(prompt, llm_string)
         if plan is not None:
             self.save(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
+            self._remember(plan, return_val)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As `update`."""
         plan = self._plan(prompt, llm_string)
         if plan is not None:
             await self.asave(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
+            self._remember(plan, return_val)
 
     def clear(self, namespace: str | None = None, **kwargs: Any) -> int:  # type: ignore[override]  # LangChain's returns None
         """Delete one namespace: the named one, else this cache's own, else everything."""
@@ -107,6 +111,19 @@ class SemanticCache(Core, BaseCache):
         """As `clear`, on the event loop."""
         own = self._namespace if isinstance(self._namespace, str) else ""
         return await super().aclear(namespace or own or None)
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def report_wrong(self, response: Any) -> None:
+        """This answer was wrong, or cannot be parsed: never serve it for that prompt again.
+
+        Takes a message (a hit, or a fresh answer that was stored), a generation, a result, a hit,
+        its mark, or an id. An exact hit or a fresh answer is deleted; of a semantic hit the pair is
+        blocked, and a learning policy is told. Raises `ConfigError` for what says nothing of it.
+        """
+        fresh = self._written.get(getattr(response, "id", None) or "")
+        mark = mark_of(response) or (mark_of(fresh) if fresh else None)
+        super().report_wrong(mark if mark is not None else response)
 
     # -- what the twins and the middleware use -------------------------------------------------
 
@@ -152,6 +169,13 @@ class SemanticCache(Core, BaseCache):
             return cast(RETURN_VAL_TYPE, outcome.answer)
         self._misses.put(outcome.prompt.key, outcome)
         return None
+
+    def _remember(self, plan: Plan, generations: RETURN_VAL_TYPE) -> None:
+        """Under which key a fresh message was stored: it is not ours to mark."""
+        for generation in generations:
+            message = getattr(generation, "message", None)
+            if message is not None and message.id:
+                self._written.put(message.id, plan.prompt.key)
 
     def _how(self, plan: Plan) -> dict[str, Any]:
         return {

@@ -358,7 +358,7 @@ class SemanticCache:
 
     def coalesces(self, control: Control) -> bool:
         """Whether identical prompts in flight wait for one another under this setting."""
-        return self._coalesce and control.read and control.write and not self._parts.shadow
+        return bool(self._coalesce) and control.read and control.write and not self._parts.shadow
 
     def similar_flight(self, miss: Miss) -> Flow[Flight | None]:
         """A flight whose answer would serve this prompt too, if similar ones are to wait."""
