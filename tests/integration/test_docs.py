@@ -1,0 +1,118 @@
+"""Every Python block in README.md and docs/ runs as printed.
+
+Blocks of one file share a namespace, in order, in an empty working directory. OPENAI_BASE_URL
+points to `openai_server`, so the real clients run without a key and without a network. A block
+marked `python no-run` is compiled, and its imports are carried out.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from langchain_core.globals import set_llm_cache
+from openai_server import Upstream, upstream
+
+from semcache_core.cache import SemanticCache
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"^```python(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+_FENCE = re.compile(r"^\s*(?:```|~~~)\s*(?:python|py)\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block and where it stands."""
+
+    page: Path
+    line: int
+    code: str
+    run: bool
+
+    @property
+    def tree(self) -> ast.Module:
+        """Its syntax, numbered as in the page, so that a traceback points there."""
+        tree = ast.parse(self.code, str(self.page))
+        return ast.increment_lineno(tree, self.line)
+
+    def execute(self, namespace: dict[str, Any]) -> None:
+        """Run it all, or its imports only."""
+        tree = self.tree
+        if not self.run:
+            tree.body = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
+        exec(compile(tree, str(self.page), "exec"), namespace)
+
+
+def blocks(page: Path) -> list[Block]:
+    """The Python blocks of a page, in order."""
+    text = page.read_text("utf-8")
+    return [
+        Block(
+            page,
+            text.count("\n", 0, found.start()) + 1,
+            found["code"],
+            run="no-run" not in found["mark"],
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Upstream]:
+    """Clients of OpenAI reach the server here; the working directory is empty."""
+    monkeypatch.chdir(tmp_path)
+    with upstream() as running:
+        monkeypatch.setenv("OPENAI_API_KEY", "none-is-needed")
+        for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE"):
+            monkeypatch.setenv(name, running.url)
+        yield running
+    set_llm_cache(None)
+
+
+def execute(page: Path) -> None:
+    """Run a page from top to bottom and release what its caches hold."""
+    namespace = vars(ModuleType("example"))
+    try:
+        for block in blocks(page):
+            block.execute(namespace)
+    finally:
+        for value in namespace.values():
+            if isinstance(value, SemanticCache):
+                value.close()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+def test_examples_run(page: Path, server: Upstream) -> None:
+    """A page's examples run from top to bottom, and ask a model at least once."""
+    execute(page)
+    assert server.asked or not any("OpenAI" in block.code for block in blocks(page) if block.run)
+
+
+def test_the_quickstart_does_what_its_comments_say(server: Upstream) -> None:
+    """The README's rephrased questions are answered without asking the model."""
+    page = ROOT / "README.md"
+    execute(page)
+    commented = re.compile(
+        r'invoke\("(?P<asked>[^"]+)"\).*# (?P<said>asks the model|from the cache)'
+    )
+    said = [found for block in blocks(page) for found in commented.finditer(block.code)]
+    assert {found["said"] for found in said} == {"asks the model", "from the cache"}
+    for found in said:
+        assert (found["asked"] in server.asked) == (found["said"] == "asks the model")
+
+
+def test_pages_have_no_other_python_fences() -> None:
+    """A fence that the pattern does not see would never be run."""
+    for page in PAGES:
+        fences = re.findall(
+            r"^\s*(?:```|~~~)\s*(?:python|py)\b", page.read_text("utf-8"), re.MULTILINE
+        )
+        assert len(fences) == len(blocks(page)), page

@@ -1,0 +1,40 @@
+"""Importing a package is cheap, and gives what it says it gives."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+# What takes seconds or hundreds of megabytes; each is imported when first used.
+HEAVY = {"torch", "sentence_transformers", "transformers", "chromadb", "sqlalchemy", "cohere"}
+HEAVY |= {"onnxruntime", "scipy", "sklearn", "pandas", "matplotlib", "fastapi"}
+FRAMEWORKS = {"langchain", "langchain_core", "langgraph", "llama_index"}
+PACKAGES = {
+    "semcache_core": HEAVY | FRAMEWORKS | {"typer", "rich"},
+    "semcache_core.cli": HEAVY | FRAMEWORKS,
+    # LlamaIndex itself imports SQLAlchemy, so its adapter is not asked to do better.
+    "langchain_semcache": HEAVY | {"llama_index"},
+    "llamaindex_semcache": (HEAVY - {"sqlalchemy"}) | {"langchain", "langchain_core"},
+}
+PUBLIC = ["semcache_core", "langchain_semcache", "llamaindex_semcache"]
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_importing_is_cheap(package: str) -> None:
+    """A fresh interpreter imports the package and none of the heavy ones."""
+    code = f"import sys, {package}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert not set(done.stdout.split()) & PACKAGES[package]
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_all_names_exist_and_are_sorted(package: str) -> None:
+    """`__all__` is the public API: complete, sorted, without strays."""
+    module = importlib.import_module(package)
+    assert list(module.__all__) == sorted(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
