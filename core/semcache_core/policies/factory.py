@@ -6,40 +6,69 @@ from collections.abc import Mapping
 
 from semcache_core.errors import ConfigError
 from semcache_core.policies._common import DEFAULT_FLOOR
+from semcache_core.policies.calibrated import CalibratedPolicy
 from semcache_core.policies.margin import MarginPolicy
 from semcache_core.policies.threshold import ThresholdPolicy
+from semcache_core.policies.verified import VerifiedPolicy
 from semcache_core.protocols import Policy
 
-NAMES = ("threshold", "margin")
+NAMES = ("threshold", "margin", "calibrated", "verified")
+_LEARNING = {"calibrated": CalibratedPolicy, "verified": VerifiedPolicy}
 
 
 def make_policy(
     spec: str | Policy | None = None,
     *,
     threshold: float | None = None,
+    max_false_hit_rate: float | None = None,
+    confidence: float | None = None,
     default_threshold: float,
     floor: float = DEFAULT_FLOOR,
     by_namespace: Mapping[str, float] | None = None,
+    seed: int | None = None,
 ) -> Policy:
     """The policy that the arguments ask for.
 
-    `spec` is a policy (then nothing else may be given), one of NAMES, or None: a static
-    threshold. `default_threshold` is the embedder's own, used when the user names none. Raises
-    ConfigError for arguments that contradict one another, naming both.
+    `spec` is a policy object (then nothing else may be given), one of NAMES, or None: "verified"
+    with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the embedder's own,
+    for a user who names none; `confidence` defaults to 0.95. Raises ConfigError for arguments that
+    contradict one another, naming both.
     """
+    fixed: dict[str, object] = {"threshold": threshold, "by_namespace": by_namespace}
+    budget: dict[str, object] = {
+        "max_false_hit_rate": max_false_hit_rate,
+        "confidence": confidence,
+        "seed": seed,
+    }
     if isinstance(spec, Policy):
-        _alone("policy", spec, threshold=threshold, by_namespace=by_namespace)
+        _alone("policy", spec, fixed | budget)
         return spec
-    if spec in (None, "threshold"):
-        limit = default_threshold if threshold is None else threshold
-        return ThresholdPolicy(limit, floor, by_namespace or {})
+    if spec is not None and spec not in NAMES:
+        raise ConfigError(f"policy={spec!r}: give one of {', '.join(NAMES)}, or a policy object")
+    if spec is None and max_false_hit_rate is not None:
+        _alone("max_false_hit_rate", max_false_hit_rate, fixed)
+        return _learning("verified", max_false_hit_rate, confidence, floor, seed)
+    if spec in _LEARNING:
+        _alone("policy", spec, fixed)
+        return _learning(spec, max_false_hit_rate, confidence, floor, seed)
+    _alone("policy", spec or "threshold", budget)
+    limit = default_threshold if threshold is None else threshold
     if spec == "margin":
-        _alone("policy", spec, by_namespace=by_namespace)
-        return MarginPolicy(default_threshold if threshold is None else threshold, floor)
-    raise ConfigError(f"policy={spec!r}: give one of {', '.join(NAMES)}, or a policy object")
+        _alone("policy", spec, {"by_namespace": by_namespace})
+        return MarginPolicy(limit, floor)
+    return ThresholdPolicy(limit, floor, by_namespace or {})
 
 
-def _alone(name: str, value: object, **others: object) -> None:
+def _learning(
+    name: str, budget: float | None, confidence: float | None, floor: float, seed: int | None
+) -> Policy:
+    if budget is None:
+        raise ConfigError(f"policy={name!r} needs max_false_hit_rate, for example 0.01")
+    sure = 0.95 if confidence is None else confidence
+    return _LEARNING[name](budget, sure, floor=floor, seed=seed or 0)
+
+
+def _alone(name: str, value: object, others: Mapping[str, object]) -> None:
     """ConfigError if any of `others` was given beside `name`."""
     for other, given in others.items():
         if given is not None:

@@ -1,0 +1,161 @@
+"""Serve only what a certificate covers: the calibrated threshold, learnt from live labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from semcache_core.errors import ConfigError
+from semcache_core.models import Action, Decision, Query, Reason, Score, Scored
+from semcache_core.policies._coin import draw
+from semcache_core.policies._common import DEFAULT_FLOOR, nothing, number, servable, share
+from semcache_core.policies.calibration import FILL, Calibration
+from semcache_core.policies.certificate import Certificate
+
+log = logging.getLogger("semcache")
+
+AUDIT_RATE = 0.05
+"""Share of would-be hits that ask the model all the same: a served hit yields no label."""
+
+
+class CalibratedPolicy:
+    """Keeps the false-hit rate of semantic hits under `max_false_hit_rate`, or serves none.
+
+    Uncertified, it refuses and asks for a label at every lookup, so that only exact hits are
+    served while labels collect; then it serves the best candidate when its value reaches the
+    certified threshold. From then on `audit_rate` of the would-be hits explore, and `label_misses`
+    of the misses are compared, so that the certificate rests on the traffic as it is, is renewed,
+    and is withdrawn when the hits turn bad. Which ones is fixed by `seed`. Thread-safe.
+
+    Only labels of what a decision put into `chosen` count: any others may have been picked by
+    their outcome, and then say nothing of the rate.
+
+    Raises ConfigError.
+    """
+
+    name = "calibrated"
+
+    def __init__(
+        self,
+        max_false_hit_rate: float,
+        confidence: float = 0.95,
+        *,
+        floor: float = DEFAULT_FLOOR,
+        audit_rate: float = AUDIT_RATE,
+        label_misses: float | None = None,
+        fill: float = FILL,
+        seed: int = 0,
+    ) -> None:
+        self._certificate = Certificate(max_false_hit_rate, confidence, fill)
+        self._floor = number("floor", floor, 0.0, 1.0)
+        self._audit_rate = share("audit_rate", audit_rate, "Without audits nothing sees drift.")
+        # Misses are sampled like hits, or the labels would hold too many misses to be a sample.
+        chance = audit_rate if label_misses is None else label_misses
+        self._label_misses = number("label_misses", chance, self._audit_rate, 1.0)
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._observed = 0
+
+    @property
+    def floor(self) -> float:
+        return self._floor
+
+    @property
+    def calibration(self) -> Calibration:
+        """The certificate in force, or what is missing for one; `str` of it is a sentence."""
+        return self._certificate.calibration
+
+    @property
+    def alarms(self) -> int:
+        """How often audits have withdrawn a certificate."""
+        return self._certificate.alarms
+
+    def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
+        """A `factor` above 1 is stricter; below 1 changes nothing: no call may void the budget."""
+        usable = servable(scored, self._floor)
+        if not usable:
+            return nothing(scored, self._floor)
+        with self._lock:
+            best = self._view(usable)
+            limit, observed = self._certificate.threshold, self._observed
+        if limit is None:
+            text = f"{Reason.UNCERTIFIED.value}: {self.calibration}"
+            return Decision(Action.REFUSE, text, (best,), why=Reason.UNCERTIFIED)
+        coin = draw(self._seed, observed, query.text, best.candidate.entry.key)
+        if best.value < limit:
+            text = f"{self.name} value {best.value:.4f} is below the certified {limit:.4f}"
+            wanted = (best,) if coin < self._label_misses else ()
+            return Decision(Action.REFUSE, text, wanted, limit, Reason.BELOW)
+        if coin < self._audit_rate:
+            text = f"audit of a hit: {self.name} value {best.value:.4f}"
+            return Decision(Action.EXPLORE, text, (best,), limit, Reason.EXPLORED)
+        if best.value < limit * max(1.0, number("factor", factor, 0.0, 1000.0)):
+            text = f"{self.name} value {best.value:.4f} is below {factor:g} times {limit:.4f}"
+            return Decision(Action.REFUSE, text, (), limit, Reason.BELOW)
+        text = f"{self.name} value {best.value:.4f} reaches the certified {limit:.4f}"
+        return Decision(Action.SERVE, text, (best,), limit, Reason.SEMANTIC)
+
+    def observe(self, query: Query, scored: Scored, correct: bool) -> None:
+        """Learn a label; only what a decision put into `chosen` counts for the certificate."""
+        asked_for = scored.score.by == self.name
+        with self._lock:
+            self._observed += 1
+            if asked_for and self._sampled(query, scored):
+                self._certificate.add(scored.value, correct)
+            self._learn(query, scored, correct, asked_for)
+
+    def state(self) -> str:
+        """What was learnt, as JSON: at most about 100 kB of labels."""
+        with self._lock:
+            return json.dumps(self._dump())
+
+    def restore(self, state: str) -> None:
+        """Take over what `state` gave; from another policy's state nothing is learnt.
+
+        Scores of another embedder or evaluator mean something else: do not restore across those.
+        Raises ConfigError, and changes nothing, if `state` is damaged.
+        """
+        try:
+            saved = json.loads(state)
+            other = saved["policy"] != self.name
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"not a saved policy ({error!r}): {state[:40]!r}") from error
+        if other:
+            log.info("semcache: the %s policy starts anew", self.name)
+            return
+        with self._lock:
+            self._load(saved)
+
+    def _view(self, usable: Sequence[Scored]) -> Scored:
+        """The candidate that may be served, with the value that the certificate is about.
+
+        Its score bears the policy's name, so that `observe` knows it again.
+        """
+        best = usable[0]
+        return replace(best, score=Score(best.value, self.name, parts=(best.score,)))
+
+    def _learn(self, query: Query, scored: Scored, correct: bool, asked_for: bool) -> None:
+        """What a label teaches beyond the certificate."""
+
+    def _sampled(self, query: Query, scored: Scored) -> bool:
+        """Whether a label counts for the certificate: misses as often as hits are audited."""
+        limit = self._certificate.threshold
+        if limit is None or scored.value >= limit:
+            return True
+        kept = self._audit_rate / self._label_misses
+        return draw(self._seed, "label", self._observed, query.text) < kept
+
+    def _dump(self) -> dict[str, Any]:
+        return {
+            "policy": self.name,
+            "observed": self._observed,
+            "certificate": self._certificate.dump(),
+        }
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
+        self._certificate.load(saved.get("certificate", {}))
+        self._observed = int(saved.get("observed", 0))

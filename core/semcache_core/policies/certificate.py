@@ -1,0 +1,126 @@
+"""A calibration kept up to date while labels arrive: looks, audits, the alarm, withdrawal."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from semcache_core.errors import ConfigError
+from semcache_core.policies import _bounds
+from semcache_core.policies._common import number, share
+from semcache_core.policies.calibration import FILL, Calibration, calibrate
+
+WINDOW = 8192
+"""Labels kept: bounds the state to about 100 kB, and lets old traffic fade."""
+
+FIRST_LOOK = 8
+"""The first attempt comes at this many times the fewest hits that could be certified at all: an
+earlier one would spend half of the level on a long shot."""
+
+GROWTH = 2
+"""The next attempt comes when there are this many times the labels of the last."""
+
+ALARM = 100.0
+"""Capital of the bet against the certificate at which it is withdrawn (`_bounds.wager`)."""
+
+
+class Certificate:
+    """Labels in, threshold out. Not thread-safe: its owner holds a lock.
+
+    Testing again and again would certify anything in the end, so the level is spent over the
+    looks (`_bounds.spending`): with probability `confidence` none of the certificates given
+    until an alarm was wrong. A look that certifies nothing leaves the certificate before it in
+    force; only an alarm withdraws one, and then the labels of the traffic that was are dropped.
+
+    Labels must be a sample of the lookups that does not depend on the outcome: all of them, or
+    each with the same chance, hit or miss. Raises ConfigError.
+    """
+
+    def __init__(
+        self, max_false_hit_rate: float, confidence: float = 0.95, fill: float = FILL
+    ) -> None:
+        self.rate = share("max_false_hit_rate", max_false_hit_rate, "For example 0.01.")
+        self.confidence = share("confidence", confidence, "For example 0.95.")
+        self.fill = number("fill", fill, 1.0, 100.0)
+        self.alarms = 0
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.scores: deque[float] = deque(maxlen=WINDOW)
+        self.labels: deque[bool] = deque(maxlen=WINDOW)
+        self.seen = 0
+        self.looks = 0
+        strict, level = self.rate / self.fill, 1.0 - self.confidence
+        self.due = FIRST_LOOK * _bounds.clean_hits_needed(strict, level, _bounds.in_the_long_run)
+        self.capital = 1.0
+        self.calibration = self._calibrated(self.confidence)
+
+    @property
+    def threshold(self) -> float | None:
+        return self.calibration.threshold
+
+    def add(self, score: float, correct: bool) -> None:
+        """Count one label; calibrate again, or withdraw, when it is time."""
+        if self.threshold is not None and score >= self.threshold:
+            self.capital = _bounds.wager(self.capital, not correct, self.rate)
+            if self.capital >= ALARM:
+                self.alarms += 1
+                self._start_over()
+                return
+        # Six digits are more than a score means, and keep the state small.
+        self.scores.append(round(score, 6))
+        self.labels.append(bool(correct))
+        self.seen += 1
+        if self.seen >= self.due:
+            self.look()
+
+    def look(self) -> None:
+        """Calibrate on what there is, at the part of the level that this look may spend."""
+        self.looks += 1
+        self.due = max(self.due, self.seen) * GROWTH
+        found = self._calibrated(1.0 - _bounds.spending(1.0 - self.confidence, self.looks))
+        if found.certified or self.threshold is None:
+            self.calibration = found
+
+    def _calibrated(self, confidence: float) -> Calibration:
+        # A certificate that is renewed has no "next hits" to speak of, so it is about the long run.
+        scores, labels, test = list(self.scores), list(self.labels), _bounds.in_the_long_run
+        return calibrate(scores, labels, self.rate, confidence, fill=self.fill, test=test)
+
+    def dump(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {
+            "budget": [self.rate, self.confidence, self.fill],
+            "calibration": self.calibration.to_json(),
+            "scores": list(self.scores),
+            "labels": "".join("01"[label] for label in self.labels),
+            "counts": [self.seen, self.looks, self.due, self.alarms],
+            "capital": self.capital,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take over what `dump` gave; labels serve another budget too, its threshold does not.
+
+        Raises ConfigError, and changes nothing, if this is not what `dump` gave.
+        """
+        try:
+            scores = [float(score) for score in saved["scores"]]
+            labels = [{"0": False, "1": True}[label] for label in saved["labels"]]
+            seen, looks, due, alarms = (int(count) for count in saved["counts"])
+            capital = float(saved["capital"])
+            calibration = Calibration.from_json(saved["calibration"])
+            same = list(saved["budget"]) == [self.rate, self.confidence, self.fill]
+            if len(scores) != len(labels):
+                raise ValueError(f"{len(scores)} scores but {len(labels)} labels")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"not a saved certificate: {error!r}") from error
+        self._start_over()
+        self.scores.extend(scores)
+        self.labels.extend(labels)
+        self.seen, self.alarms = seen, alarms
+        if same:
+            self.looks, self.due, self.capital = looks, due, capital
+            self.calibration = calibration
+        elif seen >= self.due:
+            self.look()
