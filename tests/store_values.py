@@ -19,7 +19,7 @@ def unit(seed: int, dimension: int = DIMENSION) -> Vector:
 
 def near(vector: Vector, similarity: float, seed: int = 0) -> Vector:
     """A unit vector at this cosine similarity from `vector`."""
-    other = np.random.default_rng(seed).standard_normal(len(vector))
+    other = np.random.default_rng(seed + 10**6).standard_normal(len(vector))
     other -= (other @ vector) * vector
     other /= np.linalg.norm(other)
     made = similarity * vector + np.sqrt(1 - similarity**2) * other

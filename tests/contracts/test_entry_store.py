@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from store_values import entry, unit
 
 from semcache_core.entries.memory import MemoryEntries
 from semcache_core.entries.sql import SqlEntries
 from semcache_core.errors import ConfigError, StoreClosed
 from semcache_core.models import Change, Entry
 from semcache_core.protocols import EntryStore
-from store_values import entry, unit
 
 KINDS = ["memory", "sqlite", "sqlite-memory"]
 
