@@ -66,7 +66,7 @@ class SemanticCache(Core, BaseCache):
         self._when = when
         self.twins: dict[Any, type] = {}
         self.planner = Planner(turns or Turns(), question_hook(question), conversation)
-        self._plans: LRU[tuple[str, str, str], Plan] = LRU(4096)
+        self.plans: LRU[Any, Plan] = LRU(4096)
         self._misses: LRU[str, Miss] = LRU(4096)
         self._written: LRU[str, str] = LRU(4096)
         tenant = _tenant(namespace) if callable(namespace) else namespace
@@ -153,14 +153,14 @@ class SemanticCache(Core, BaseCache):
 
     def _planned(self, prompt: str, llm_string: str) -> Plan:
         namespace = self.running_namespace()
-        known = self._plans.get((prompt, llm_string, namespace))
+        known = self.plans.get((prompt, llm_string, namespace))
         if known is not None:
             return known
         params = model_string.read(llm_string)
         schemas = model_string.schemas(params, llm_string)
         plan = self.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
         if not params.classes:  # what a class's name stands for can change
-            self._plans.put((prompt, llm_string, namespace), plan)
+            self.plans.put((prompt, llm_string, namespace), plan)
         return plan
 
     def _served(self, outcome: Outcome) -> RETURN_VAL_TYPE | None:

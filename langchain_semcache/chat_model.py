@@ -7,6 +7,7 @@ the provider. So there is one entry for all of them, and whatever takes the mode
 
 from __future__ import annotations
 
+from inspect import signature
 from threading import Lock
 from typing import Any, TypeVar, cast
 
@@ -88,6 +89,8 @@ def _made(kind: Any, how: Twinned) -> type:
     # Set on the finished class: Pydantic would take some of them for fields.
     common = {OF: kind, TWIN: how, "__reduce__": _reduced, "__eq__": _equal}
     common |= {"__hash__": kind.__hash__}
+    for leaf in leaves.values():
+        leaf.__signature__ = signature(leaf)  # LangChain looks at it at every call
     for name, value in (HIDDEN | PUBLIC | leaves | event_leaves_of(kind) | common).items():
         setattr(twin, name, value)
     return cast(type, twin)

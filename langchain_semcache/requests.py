@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from langchain_semcache import llm_string
 from langchain_semcache.asker import Twinned
 from langchain_semcache.planning import Plan
@@ -52,6 +54,24 @@ def text_plan(
 
 
 def _plan(how: Twinned, asked: list[Message] | str, text: str, kwargs: Mapping[str, Any]) -> Plan:
+    namespace = how.cache.running_namespace()
     params = llm_string.read(text)
-    exact = [text, llm_string.schemas(params, text, kwargs)]
-    return how.planner.plan(asked, params, exact, how.cache.running_namespace())
+    # What a class's name stands for can change, so only plans without one are remembered.
+    known = None if params.classes else (_fingerprint(asked), text, namespace, how.turns)
+    plan = how.cache.plans.get(known) if known and known[0] else None
+    if plan is None:
+        exact = [text, llm_string.schemas(params, text, kwargs)]
+        plan = how.planner.plan(asked, params, exact, namespace)
+        if known and known[0]:
+            how.cache.plans.put(known, plan)
+    return plan
+
+
+def _fingerprint(asked: list[Message] | str) -> bytes | str | None:
+    """The request as a dictionary's key; None if it is not plain."""
+    if isinstance(asked, str):
+        return asked
+    try:
+        return orjson.dumps(asked)
+    except TypeError:  # a message holds an object, or an integer beyond 64 bits
+        return None
