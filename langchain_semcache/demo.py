@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import yaml
@@ -91,7 +90,7 @@ class StandIn(BaseChatModel):
     ) -> ChatResult:
         text = script().answer(*(message.text for message in messages))
         spoken, heard = _tokens(text), sum(_tokens(message.text) for message in messages)
-        time.sleep(self.first_token + spoken * self.a_token)
+        sleep(self.first_token + spoken * self.a_token)
         message = AIMessage(
             text,
             usage_metadata={

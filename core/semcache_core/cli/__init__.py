@@ -1,6 +1,7 @@
 """`semcache`: a demonstration, and a look inside caches.
 
-Exit codes: 0 done; 1 it could not be done, or what was asked for is not there; 2 wrong usage.
+Exit codes: 0 done; 1 it could not be done; 2 wrong usage, which a path or an id that is not there
+is too.
 """
 
 from __future__ import annotations
