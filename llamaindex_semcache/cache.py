@@ -1,0 +1,25 @@
+"""The core's cache in LlamaIndex's words."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from semcache_core.cache import SemanticCache as Core
+
+
+class SemanticCache(Core):
+    """A cache for `cached(llm, cache)` and `CachedQueryEngine(engine, cache)`.
+
+    Takes what the core's cache takes; the embedder is called `embed_model`: any `BaseEmbedding`,
+    a model name or path, or one of semcache's embedders. Without one it is the local
+    all-MiniLM-L6-v2: `Settings.embed_model` is never taken silently, since its texts may leave the
+    machine and cost money; pass it if you want it.
+
+    Raises `ConfigError` for arguments that cannot work and `StoreError` for an unusable path.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str] | None = None, *, embed_model: Any = None, **core: Any
+    ) -> None:
+        super().__init__(path, embedder=embed_model, **core)
