@@ -29,6 +29,7 @@ def assemble(
     embedder: Any,
     threshold: float | None,
     max_false_hit_rate: float | None,
+    confidence: float | None,
     evaluator: Evaluator | None,
     policy: Policy | str | None,
     top_k: int,
@@ -46,6 +47,8 @@ def assemble(
     decided_by = make_policy(
         policy,
         threshold=threshold,
+        max_false_hit_rate=max_false_hit_rate,
+        confidence=confidence,
         default_threshold=RECOMMENDED_THRESHOLD,
         floor=RECOMMENDED_FLOOR,
     )
@@ -61,7 +64,7 @@ def assemble(
         sessions=Sessions(),
         recorder=Recorder(),
         clock=clock,
-        top_k=top_k,
+        top_k=max(top_k, getattr(decided_by, "neighbours", 1)),
         shadow=shadow,
         variety=variety,
     )

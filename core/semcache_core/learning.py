@@ -6,13 +6,13 @@ dropped, since a label more or less changes nothing and a late answer would.
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
 import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 from semcache_core.codecs import text_of
@@ -26,6 +26,7 @@ log = logging.getLogger("semcache")
 
 _QUEUE = 1000
 _STATE = "policy"
+_SAVE_EVERY = 50  # labels; a crash loses no more of them than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Learning:
     def __init__(self, store: Store, policy: Policy, judge: Judge, recorder: Recorder) -> None:
         self._store, self._policy, self._judge, self._recorder = store, policy, judge, recorder
         self.labels: deque[Label] = deque(maxlen=10_000)
+        self._compared = itertools.count(1)
         self._lock = Lock()
         self._pending: set[Future[None]] = set()
         self._pool: ThreadPoolExecutor | None = None
@@ -89,9 +91,8 @@ class Learning:
         if verdict is None:
             return
         self._note(miss, scored, verdict)
-        if verdict and getattr(self._policy, "insert_if_different", False):
-            # The neighbour answers for both; this entry stays for exact repeats only.
-            self._store.put([replace(fresh, vector=None)])
+        if next(self._compared) % _SAVE_EVERY == 0:
+            self._save()
 
     def _note(self, miss: Miss, scored: Scored, correct: bool) -> None:
         candidate = scored.candidate
@@ -139,9 +140,3 @@ class Learning:
             state = self._policy.state()
             if state != self._store.meta(_STATE):
                 self._store.set_meta(_STATE, state)
-
-
-def label_lines(labels: deque[Label]) -> str:
-    """The labels as JSON lines."""
-    fields = Label.__slots__
-    return "\n".join(json.dumps({f: getattr(label, f) for f in fields}) for label in labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
 from semcache_core.asking import Call
@@ -46,15 +47,16 @@ def memoize(
 
             @functools.wraps(function)
             async def answer_later(*args: P.args, **kwargs: P.kwargs) -> Any:
-                call: Call[Any] = Call(JSON, _unreachable, lambda: function(*args, **kwargs), ttl=ttl)
-                return (await cache.aask(lambda: prompt(*args, **kwargs), call)).answer
+                asked: Callable[[], Any] = partial(function, *args, **kwargs)
+                call: Call[Any] = Call(JSON, _unreachable, asked, ttl=ttl)
+                return (await cache.aask(partial(prompt, *args, **kwargs), call)).answer
 
             return cast("Callable[P, R]", answer_later)
 
         @functools.wraps(function)
         def answer(*args: P.args, **kwargs: P.kwargs) -> R:
-            call: Call[Any] = Call(JSON, lambda: function(*args, **kwargs), _unreachable, ttl=ttl)
-            return cast("R", cache.ask(lambda: prompt(*args, **kwargs), call).answer)
+            call: Call[Any] = Call(JSON, partial(function, *args, **kwargs), _unreachable, ttl=ttl)
+            return cast("R", cache.ask(partial(prompt, *args, **kwargs), call).answer)
 
         return answer
 
