@@ -19,6 +19,7 @@ from semcache_core.evaluators.default import (
 )
 from semcache_core.evaluators.distance import L2, Cosine, Exact
 from semcache_core.evaluators.guards import Guards
+from semcache_core.evaluators.verifier import Verifier
 
 __all__ = [
     "L2",
@@ -28,6 +29,7 @@ __all__ = [
     "Exact",
     "Guards",
     "Stage",
+    "Verifier",
     "aevaluate",
     "all_of",
     "any_of",

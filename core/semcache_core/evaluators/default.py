@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 from semcache_core.evaluators._base import BaseEvaluator
 from semcache_core.evaluators.compose import guarded
-from semcache_core.evaluators.distance import Cosine
 from semcache_core.evaluators.guards import Guards
+from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
-RECOMMENDED_THRESHOLD = 0.8
+RECOMMENDED_THRESHOLD = 0.7
 """For `default_evaluator` with all-MiniLM-L6-v2: what `benchmarks/quality.py` was read for."""
-RECOMMENDED_FLOOR = 0.7
+RECOMMENDED_FLOOR = 0.6
 """Cosine similarity below which a candidate is not worth scoring, for the same model."""
 
 
 def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "safe") -> BaseEvaluator:
-    """Guards first, then the score of those that pass. Raises `ConfigError` for unknown guards."""
-    return guarded(Guards(guards), Cosine())
+    """Guards first, then the verifier for those that pass. Raises `ConfigError` for unknown guards.
+
+    The score is a probability (see `Verifier`), for which `RECOMMENDED_THRESHOLD` was measured.
+    Neither part runs a model, so that the embedder is not asked for anything more than the
+    vectors the cache has anyway; `embedder` says whose cosines the verifier will be given.
+    """
+    return guarded(Guards(guards), Verifier())

@@ -9,7 +9,8 @@ from semcache_core.evaluators.guards._pair import Pair, said
 from semcache_core.evaluators.guards._text import Text, noted
 
 _ASKS = re.compile(
-    r"\b(?:how|what|why|when|where|who|which|explain|describe|is|are|does|difference)\b",
+    r"\A\W{0,9}(?:is|are|was|does|do|will)\b"
+    r"|\b(?:how|what|why|when|where|who|which|explain|describe|difference)\b",
     re.IGNORECASE,
 )
 _LOOKED_AT = 300

@@ -9,24 +9,11 @@ from semcache_core.evaluators.guards._text import Text, noted
 
 _FIRST = re.compile(r"\W{0,20}((?:yes|yeah|yep|nope|nah)\b|\w{1,20}(?!\w|\s+\w))", re.IGNORECASE)
 _ASKS = {"who": "who", "where": "where", "when": "when", "whose": "who"}
-_HOW = {
-    "long",
-    "often",
-    "far",
-    "old",
-    "tall",
-    "big",
-    "fast",
-    "deep",
-    "heavy",
-    "hot",
-    "cold",
-    "late",
-}
+_HOW = {"long", "often", "far", "old", "tall", "big", "fast", "deep", "heavy", "late"}
 
 
 def differ(pair: Pair) -> str:
-    """The two replies, or the two question words if both texts have one that names what is asked."""
+    """The two replies, or the two question words if both texts say what is asked for."""
     reply_a, reply_b = reply(pair.a), reply(pair.b)
     if reply_a and reply_b and reply_a != reply_b:
         return f"replies differ: {reply_a} / {reply_b}"
@@ -43,58 +30,6 @@ def reply(text: Text) -> str:
     """Whether the text begins by agreeing or by declining: "Yes, cancel it"; not "No cats"."""
     match = _FIRST.match(text.raw)
     word = match[1].lower() if match else ""
-    return "yes" if word in _YES else "no" if word in _NO else ""
-
-
-_FIRST = re.compile(r"\W{0,20}(\w{1,20})")
-_ASKS = {"who": "who", "where": "where", "when": "when", "whose": "who"}
-_HOW = {
-    "long",
-    "often",
-    "far",
-    "old",
-    "tall",
-    "big",
-    "fast",
-    "deep",
-    "heavy",
-    "hot",
-    "cold",
-    "late",
-}
-
-
-def differ(pair: Pair) -> str:
-    """The two question words, if both texts have one of those that name what is asked for."""
-    yes_a, yes_b = _reply(pair.a), _reply(pair.b)
-    if yes_a != yes_b:
-        return f"replies differ: {yes_a or 'none'} / {yes_b or 'none'}"
-    a, b = _asked(pair.a), _asked(pair.b)
-    return f"asked for: {a} / {b}" if a and b and a != b else ""
-
-
-_YES = frozenset(
-    [
-        "yes",
-        "yeah",
-        "yep",
-        "yup",
-        "sure",
-        "exactly",
-        "correct",
-        "right",
-        "affirmative",
-        "absolutely",
-    ]
-)
-_NO = frozenset(["no", "nope", "nah", "never"])
-
-
-@noted
-def _reply(text: Text) -> str:
-    """Whether the text begins by agreeing or by declining: "Yes, cancel it"."""
-    match = _FIRST.match(text.raw)
-    word = match.group(1).lower() if match else ""
     return "yes" if word in _YES else "no" if word in _NO else ""
 
 
