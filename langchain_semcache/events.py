@@ -21,6 +21,8 @@ from langchain_semcache.results import ChatResults
 from semcache_core.models import Hit
 from semcache_core.streaming import StreamCall, astreamed, streamed
 
+_FINISH = "message-finish"
+
 
 def event_leaves_of(kind: type[BaseChatModel]) -> dict[str, Any]:
     """What a twin of this class has in place of the model's own."""
@@ -42,8 +44,12 @@ def _events(
     if plan is not None:
         call = _call(ask, plan)
         events = streamed(ask.how.cache, lambda: plan.prompt, call, ask.how.control())
-    with closing(events):  # type: ignore[type-var]  # a generator
-        yield from events
+    with closing(events) as opened:  # type: ignore[type-var]  # a generator
+        for event in opened:
+            # LangChain stops reading at the finish; what is stored is a stream read to its end.
+            rest = list(opened) if event["event"] == _FINISH else []
+            yield event
+            yield from rest
 
 
 async def _aevents(
@@ -62,7 +68,10 @@ async def _aevents(
         events = await astreamed(ask.how.cache, lambda: plan.prompt, call, ask.how.control())
     async with aclosing(events) as opened:  # type: ignore[type-var]  # a generator
         async for event in opened:
+            rest = [after async for after in opened] if event["event"] == _FINISH else []
             yield event
+            for after in rest:
+                yield after
 
 
 def _asked(ask: ChatAsk) -> Iterator[Any]:
@@ -99,7 +108,7 @@ def _joined(events: Sequence[Any]) -> ChatResult:
     for event in events:
         stream.dispatch(event)
     if not stream.done:
-        stream.dispatch({"event": "message-finish"})
+        stream.dispatch({"event": _FINISH})
     if stream.output_message is None:
         raise ValueError("the events make no message")
     return ChatResult(generations=[ChatGeneration(message=stream.output_message)])
