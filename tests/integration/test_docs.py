@@ -22,7 +22,8 @@ from openai_server import Upstream, upstream
 from semcache_core.cache import SemanticCache
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```python(?P<mark>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 _FENCE = re.compile(r"^\s*(?:```|~~~)\s*(?:python|py)\b", re.MULTILINE)
@@ -89,7 +90,9 @@ def execute(page: Path) -> None:
                 value.close()
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES[1:] if blocks(page)], ids=lambda page: page.name
+)
 def test_examples_run(page: Path, server: Upstream) -> None:
     """A page's examples run from top to bottom, and ask a model at least once."""
     execute(page)
@@ -97,13 +100,12 @@ def test_examples_run(page: Path, server: Upstream) -> None:
 
 
 def test_the_quickstart_does_what_its_comments_say(server: Upstream) -> None:
-    """The README's rephrased questions are answered without asking the model."""
-    page = ROOT / "README.md"
-    execute(page)
+    """The README runs, and its rephrased questions are answered without asking the model."""
+    execute(README)
     commented = re.compile(
-        r'invoke\("(?P<asked>[^"]+)"\).*# (?P<said>asks the model|from the cache)'
+        r'(?:invoke|complete)\("(?P<asked>[^"]+)"\).*# (?P<said>asks the model|from the cache)'
     )
-    said = [found for block in blocks(page) for found in commented.finditer(block.code)]
+    said = [found for block in blocks(README) for found in commented.finditer(block.code)]
     assert {found["said"] for found in said} == {"asks the model", "from the cache"}
     for found in said:
         assert (found["asked"] in server.asked) == (found["said"] == "asks the model")
@@ -116,3 +118,10 @@ def test_pages_have_no_other_python_fences() -> None:
             r"^\s*(?:```|~~~)\s*(?:python|py)\b", page.read_text("utf-8"), re.MULTILINE
         )
         assert len(fences) == len(blocks(page)), page
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("C*.md")], ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    """A file that was moved takes its links along."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+    assert [one for one in targets if not (page.parent / one).exists()] == []
