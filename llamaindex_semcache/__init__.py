@@ -1,11 +1,17 @@
 """Semantic caching for LlamaIndex."""
 
 from llamaindex_semcache.cache import SemanticCache
+from llamaindex_semcache.events import CacheHitEvent
 from llamaindex_semcache.llm import cached
+from llamaindex_semcache.policy import Asked
+from llamaindex_semcache.query_engine import CachedQueryEngine
 from semcache_core.control import no_cache, offline, read_only, refresh, settings
 from semcache_core.turns import Turns
 
 __all__ = [
+    "Asked",
+    "CacheHitEvent",
+    "CachedQueryEngine",
     "SemanticCache",
     "Turns",
     "cached",

@@ -154,35 +154,35 @@ def _only_text(message: ChatMessage) -> bool:
 def replayed_chat(hit: Hit) -> Iterator[ChatResponse]:
     """A stored answer as chunks: deltas and the text so far, all blocks on the last."""
     answer: ChatResponse = marked(hit.answer, hit)
-    pieces = _pieces(text_of(answer))
+    parts = pieces(text_of(answer))
     thought = "".join(
         b.content or "" for b in answer.message.blocks if isinstance(b, ThinkingBlock)
     )
     so_far = ""
-    for number, piece in enumerate(pieces[:-1]):
+    for number, piece in enumerate(parts[:-1]):
         so_far += piece
         message = ChatMessage(role=answer.message.role, content=so_far)
         extras = {"thinking_delta": thought} if thought and not number else {}
         yield type(answer)(message=message, delta=piece, additional_kwargs=extras)
-    if thought and len(pieces) == 1:
+    if thought and len(parts) == 1:
         answer.additional_kwargs["thinking_delta"] = thought
-    answer.delta = pieces[-1]
+    answer.delta = parts[-1]
     yield answer
 
 
 def replayed_completion(hit: Hit) -> Iterator[CompletionResponse]:
     """As `replayed_chat`."""
     answer: CompletionResponse = marked(hit.answer, hit)
-    pieces = _pieces(answer.text)
+    parts = pieces(answer.text)
     so_far = ""
-    for piece in pieces[:-1]:
+    for piece in parts[:-1]:
         so_far += piece
         yield type(answer)(text=so_far, delta=piece)
-    answer.delta = pieces[-1]
+    answer.delta = parts[-1]
     yield answer
 
 
-def _pieces(text: str) -> list[str]:
+def pieces(text: str) -> list[str]:
     """A few words each; at least one piece, which may be empty."""
     words = _WORDS.findall(text)
     size = -(-len(words) // _PIECES) or 1

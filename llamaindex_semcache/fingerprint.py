@@ -66,8 +66,12 @@ class Settings:
 
     def current(self) -> str:
         """The digest; changes when a setting does."""
-        fields = self.fields() | self._pinned
+        fields = self.settled()
         return sha256(b"\0".join(name.encode() + b"=" + fields[name] for name in sorted(fields)))
+
+    def settled(self) -> dict[str, bytes]:
+        """The settings, with the object's own books at their first values."""
+        return self.fields() | self._pinned
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -78,7 +82,8 @@ class Settings:
         finally:
             after = self.fields()
             for name in before.keys() | after.keys():
-                if before.get(name) != after.get(name) and name not in _SETTINGS:
+                own = name.rpartition(".")[2]
+                if before.get(name) != after.get(name) and own not in _SETTINGS:
                     self._pinned.setdefault(name, before.get(name, b""))
 
     def fields(self) -> dict[str, bytes]:
@@ -93,15 +98,13 @@ class Fingerprint(Settings):
         super().__init__(llm)
         self._llm = llm
 
-    def current(self) -> str:
-        """The digest; changes when a setting of the model does."""
-        about = [class_name(self._llm), self._llm.metadata.model_dump_json()]
-        return sha256("\0".join([*about, super().current()]).encode())
-
     def fields(self) -> dict[str, bytes]:
-        """The model's fields; of its private attributes the plain values."""
+        """Class, metadata, and fields; of the private attributes the plain values."""
         fields = type(self._llm).model_fields
-        found = {}
+        found = {
+            "class": class_name(self._llm).encode(),
+            "metadata": self._llm.metadata.model_dump_json().encode(),
+        }
         for name, info in fields.items():
             value = getattr(self._llm, name, None)
             if _tells(name, value) and (not info.exclude or callable(value)):

@@ -52,8 +52,8 @@ class ResponseCodec(Generic[R]):
             kind = _loaded(name)
             if kind is None or not issubclass(kind, self._base):
                 raise PayloadError(f"{name} is not a loaded kind of {self._base.__name__}")
-            revived: R = kind.model_validate(_revived(fields))  # type: ignore[assignment]  # just checked
-            return revived
+            answer: R = kind.model_validate(revived(fields))  # type: ignore[assignment]  # just checked
+            return answer
         except (ValueError, TypeError) as error:
             raise PayloadError(f"the stored answer cannot be read: {error}") from error
 
@@ -113,30 +113,32 @@ def storable(answer: R) -> R:
 
 def _fields_of(model: BaseModel) -> dict[str, Any]:
     fields = {name: getattr(model, name) for name in type(model).model_fields}
-    return {name: _plain(value) for name, value in fields.items() if value is not None}
+    return {name: plain(value) for name, value in fields.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """JSON for what a response holds; objects carry the name of their class."""
     if isinstance(value, ChatMessage):
         # Its own serialiser, which knows of blocks; but that would make dicts of the extras.
         shown = value.model_dump(mode="json", exclude={"additional_kwargs"}, exclude_none=True)
-        return shown | {"additional_kwargs": _plain(value.additional_kwargs)}
+        return shown | {"additional_kwargs": plain(value.additional_kwargs)}
     if isinstance(value, BaseModel):
         return {_CLASS: _name(type(value)), _FIELDS: value.model_dump(mode="json")}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
-def _revived(value: Any) -> Any:
+def revived(value: Any) -> Any:
+    """What `plain` was given."""
     if isinstance(value, dict):
         if value.keys() == {_CLASS, _FIELDS}:
             return _object(value[_CLASS], value[_FIELDS])
-        return {key: _revived(item) for key, item in value.items()}
+        return {key: revived(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_revived(item) for item in value]
+        return [revived(item) for item in value]
     return value
 
 
