@@ -128,8 +128,9 @@ class Neighbour:
 class IndexStatus:
     """How an index is doing."""
 
-    seq: int
-    """The change of the record up to which what it keeps on disk is complete."""
+    seq: int | None = None
+    """The change of the record up to which what it keeps on disk is complete; None: it keeps
+    nothing there."""
     pending: int = 0
     """Entries that wait to be written there; searches see them all the same."""
     state: str = "scan"

@@ -123,6 +123,9 @@ class EntryStore(Protocol):
 
     def set_meta(self, name: str, value: str) -> None: ...
 
+    def swap_meta(self, name: str, old: str | None, new: str) -> bool:
+        """Set the value only if it is `old` now, and say whether it was; one atomic step."""
+
     def clear(self, namespace: str | None = None) -> int:
         """Delete all entries (of a namespace); returns how many."""
 

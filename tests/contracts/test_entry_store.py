@@ -283,6 +283,15 @@ def test_meta(record: EntryStore) -> None:
     assert not record.meta("b")
 
 
+def test_swap_meta(record: EntryStore) -> None:
+    """A value is set only over the one that was expected."""
+    assert record.swap_meta("a", None, "1")
+    assert not record.swap_meta("a", None, "2")
+    assert record.swap_meta("a", "1", "3")
+    assert not record.swap_meta("a", "1", "4")
+    assert record.meta("a") == "3"
+
+
 def test_threads(record: EntryStore) -> None:
     """Many writers and readers at once: nothing is lost, and seq is never seen out of order."""
     failures: list[BaseException] = []

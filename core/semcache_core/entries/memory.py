@@ -112,6 +112,13 @@ class MemoryEntries:
         with self._open():
             self._meta[name] = value
 
+    def swap_meta(self, name: str, old: str | None, new: str) -> bool:
+        with self._open():
+            swapped = self._meta.get(name) == old
+            if swapped:
+                self._meta[name] = new
+            return swapped
+
     def clear(self, namespace: str | None = None) -> int:
         with self._open():
             return len(self.delete([entry.key for entry in self.entries(namespace)]))

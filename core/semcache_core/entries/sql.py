@@ -155,6 +155,9 @@ class SqlEntries:
     def set_meta(self, name: str, value: str) -> None:
         self._write(lambda connection: self._set_meta(connection, name, value))
 
+    def swap_meta(self, name: str, old: str | None, new: str) -> bool:
+        return self._write(lambda connection: self._swap_meta(connection, name, old, new))
+
     def clear(self, namespace: str | None = None) -> int:
         if namespace is None:
             return self._write(self._wipe)
@@ -394,6 +397,13 @@ class SqlEntries:
         self._advance(connection, 0)
         connection.execute(self._sql.drop_meta, {"n": name})
         connection.execute(self._sql.add_meta, {"name": name, "value": value})
+
+    def _swap_meta(self, connection: Connection, name: str, old: str | None, new: str) -> bool:
+        self._advance(connection, 0)
+        swapped = connection.execute(self._sql.meta, {"n": name}).scalar() == old
+        if swapped:
+            self._set_meta(connection, name, new)
+        return swapped
 
     def _wipe(self, connection: Connection) -> int:
         self._advance(connection, 1)

@@ -36,6 +36,10 @@ _SAME = 1e-5
 _PROBED = 8
 
 
+class ChromaFailed(StoreError):
+    """Chroma, or the collection in it, cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a collection says of itself, in its metadata."""
@@ -52,8 +56,8 @@ class State:
 class ChromaIndex:
     """A `VectorIndex` over one collection of a `chromadb` client, which the caller closes.
 
-    The collection is made if it does not exist. Raises `StoreError` for whatever Chroma raises,
-    and for a collection of another configuration, embedder or format.
+    The collection is made if it does not exist. Raises `ChromaFailed` for whatever Chroma
+    raises, and for a collection of another configuration, embedder or format.
     """
 
     def __init__(self, client: Any, name: str, embedder: str = "") -> None:
@@ -147,9 +151,11 @@ class ChromaIndex:
         try:
             state = State(**json.loads((self._collection.metadata or {})[_STATE]))
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the Chroma collection {self._name} is none of semcache's") from error
+            raise ChromaFailed(
+                f"the Chroma collection {self._name} is none of semcache's"
+            ) from error
         if (kind.get("space"), state.format, state.embedder) != (_SPACE, FORMAT, embedder):
-            raise StoreError(
+            raise ChromaFailed(
                 f"the Chroma collection {self._name} was made in another way: space"
                 f" {kind.get('space')!r}, format {state.format}, {state.embedder!r}"
             )
@@ -173,13 +179,13 @@ class ChromaIndex:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn what Chroma raises into a `StoreError`: its own errors, httpx's, and Rust's panics."""
+    """Turn what Chroma raises into a `ChromaFailed`: its own errors, httpx's, and Rust's panics."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit, StoreError):
         raise
     except BaseException as error:  # a panic of Rust is no Exception
-        raise StoreError(f"Chroma failed to {doing} its collection: {error}") from error
+        raise ChromaFailed(f"Chroma failed to {doing} its collection: {error}") from error
 
 
 def _metadata(state: State) -> dict[str, str]:

@@ -76,17 +76,38 @@ class ScopeMatrix:
             if place is None or self._seqs[place] > seq:
                 return
             del self._place[key]
+            self._moves += 1
             last = len(self._keys) - 1
             if place != last:
-                self._moves += 1
                 moved = self._keys[place] = self._keys[last]
                 self._place[moved] = place
                 self._rows[place] = self._rows[last]
                 self._seqs[place] = self._seqs[last]
             self._keys.pop()
 
+    def trim(self, seq: int) -> None:
+        """Drop all entries with a seq of at most `seq`."""
+        with self._lock:
+            used = len(self._keys)
+            kept = np.flatnonzero(self._seqs[:used] > seq)
+            if len(kept) == used:
+                return
+            self._moves += 1
+            self._keys = [self._keys[place] for place in kept]
+            self._place = {key: place for place, key in enumerate(self._keys)}
+            self._rows = self._rows[kept]
+            self._seqs = self._seqs[kept]
+
+    def newest(self, count: int) -> int:
+        """The seq above which there are `count` entries."""
+        with self._lock:
+            seqs = np.sort(self._seqs[: len(self._keys)])
+            return int(seqs[-count - 1]) if count < len(seqs) else 0
+
     def nearest(self, vector: Vector, k: int) -> list[Neighbour]:
-        """At most k, nearest first, with their cosine similarity."""
+        """At most k, nearest first, with their cosine. Raises `ConfigError` on a bad shape."""
+        if self._keys:
+            self._fitting(vector)
         for _ in range(_TRIES):
             with self._lock:
                 view = _View(self._rows, len(self._keys), self._moves)
@@ -94,7 +115,7 @@ class ScopeMatrix:
                     return self._name(_best(view, vector, k))
             best = _best(view, vector, k)
             with self._lock:
-                if view.moves == self._moves and len(self._keys) >= view.used:
+                if view.moves == self._moves:
                     return self._name(best)
         with self._lock:
             view = _View(self._rows, len(self._keys), self._moves)
@@ -114,10 +135,11 @@ class ScopeMatrix:
     def _make_room(self, used: int, vector: Vector) -> None:
         if not used:
             self._rows = np.empty((_FIRST, vector.shape[0]), dtype=np.float32)
+            self._seqs = np.zeros(_FIRST, dtype=np.int64)
         self._fitting(vector)
         if used < len(self._rows):
             return
-        capacity = used + (used >> 1)
+        capacity = max(used + (used >> 1), _FIRST)
         rows = np.empty((capacity, vector.shape[0]), dtype=np.float32)
         rows[:used] = self._rows
         self._rows = rows

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from semcache_core.errors import ConfigError
+from semcache_core.indexes.homes import ClientHome, Home, LocalHome, TemporaryHome, http_client
+from semcache_core.indexes.hybrid import SCAN_LIMIT, HybridIndex
 from semcache_core.indexes.scan import ScanIndex
 from semcache_core.protocols import Embedder, EntryStore, VectorIndex
 from semcache_core.store.store import Store
@@ -14,41 +20,113 @@ from semcache_core.store.store import Store
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from semcache_core.entries.sqlite import OnCorrupt
+
+AnyPath = str | os.PathLike[str]
+
 
 def open_store(
-    path: str | os.PathLike[str] | None = None,
+    path: AnyPath | None = None,
     *,
-    entries: EntryStore | Engine | str | None = None,
-    index: VectorIndex | Callable[[EntryStore], VectorIndex] | None = None,
     embedder: Embedder,
+    url: str | None = None,
+    entries: EntryStore | Engine | str | None = None,
+    table: object = None,
+    index: VectorIndex | Callable[[EntryStore], VectorIndex] | Any = None,
+    scan_limit: int = SCAN_LIMIT,
+    on_corrupt: OnCorrupt = "raise",
     **options: Any,
 ) -> Store:
-    """Open a store.
+    """Open a store; what it is made of follows from what is given.
 
-    `path` is a folder, made if missing; without it and without `entries` all is in memory.
+    `path`     a folder, made if missing: the record is a SQLite file there, and so is the index.
+               Without `path` and `entries` all is in memory, and large scopes are indexed in a
+               temporary folder that is gone with the store.
+    `entries`  another record: a database URL, an SQLAlchemy `Engine`, or an `EntryStore`.
+    `table`    a declarative class or `Table` for its rows (`semcache_core.entries.tables`).
+    `url`      a Chroma server for the index, for several machines; with `entries` beside it.
+    `index`    instead: a `chromadb` client, "scan" for none on disk, a `VectorIndex`, or a
+               function that makes one for a record.
+    `scan_limit`  entries of a scope up to which it is scanned in memory.
+    `on_corrupt`  "raise", or "move": set a damaged SQLite file aside, save what can be read.
+    `options`  those of `Store`.
+
+    Raises `ConfigError`, `IncompatibleError`, `StoreCorrupt`, `StoreError`.
     """
-    record = _record(path, entries)
-    vectors = index if isinstance(index, VectorIndex) else (index or _scan)(record)
-    return Store(
-        record, vectors, identity=embedder.identity, dimension=lambda: embedder.dimension, **options
-    )
+    if url is not None and index is not None:
+        raise ConfigError("url and index both name the index: give one of them")
+    record = _record(path, entries, table, on_corrupt)
+    try:
+        home = partial(_home, path, url, index, record, embedder.identity)
+        return Store(
+            record,
+            _index(index, home, record, scan_limit),
+            identity=embedder.identity,
+            dimension=lambda: embedder.dimension,
+            **options,
+        )
+    except BaseException:
+        record.close()
+        raise
 
 
-def _scan(record: EntryStore) -> VectorIndex:
-    return ScanIndex(record.scope)
-
-
-def _record(path: str | os.PathLike[str] | None, entries: Any) -> EntryStore:
+def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCorrupt) -> EntryStore:
     if isinstance(entries, EntryStore):
         return entries
     if entries is not None:
         from semcache_core.entries.sql import SqlEntries
 
-        return SqlEntries(entries)
-    if path is None:
-        from semcache_core.entries.memory import MemoryEntries
+        return SqlEntries(entries, table=table)
+    if path is not None:
+        from semcache_core.entries.sqlite import open_sqlite
 
-        return MemoryEntries()
-    from semcache_core.entries.sqlite import open_sqlite
+        return open_sqlite(Path(path) / "entries.sqlite3", table=table, on_corrupt=on_corrupt)
+    from semcache_core.entries.memory import MemoryEntries
 
-    return open_sqlite(Path(path) / "entries.sqlite3")
+    return MemoryEntries()
+
+
+def _index(index: Any, home: Callable[[], Home], record: EntryStore, limit: int) -> VectorIndex:
+    if isinstance(index, VectorIndex):
+        return index
+    if index == "scan":
+        return ScanIndex(record.scope)
+    if index is None or _is_client(index):
+        return HybridIndex(record, home(), scan_limit=limit)
+    if callable(index):
+        made: VectorIndex = index(record)
+        return made
+    raise ConfigError(
+        f'index is "scan", a chromadb client, a VectorIndex, or a function; got {index!r}'
+    )
+
+
+def _home(
+    path: AnyPath | None, url: str | None, index: Any, record: EntryStore, embedder: str
+) -> Home:
+    if url is not None:
+        return ClientHome(_connector(url), record, embedder)
+    if index is not None:
+        return ClientHome(lambda: index, record, embedder)
+    if path is not None:
+        return LocalHome(Path(path) / "index", embedder)
+    return TemporaryHome(embedder)
+
+
+def _is_client(index: Any) -> bool:
+    make = getattr(index, "get_or_create_collection", None)
+    if inspect.iscoroutinefunction(make):
+        raise ConfigError("index: an asynchronous chromadb client cannot be used; give a plain one")
+    return make is not None
+
+
+def _connector(url: str) -> Callable[[], Any]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ConfigError(
+            "url is that of a Chroma server, http(s)://host:port; for one that wants credentials,"
+            " make a chromadb.HttpClient with its headers and give it as index="
+        )
+    ssl = parts.scheme == "https"
+    host, port = parts.hostname, parts.port or (443 if ssl else 8000)
+    return lambda: http_client(host, port, ssl)

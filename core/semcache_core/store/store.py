@@ -176,14 +176,14 @@ class Store:
         """How the store is doing."""
         self._check_open()
         figures = self._entries.figures()
-        status = IndexStatus(figures.seq)
+        status = IndexStatus()
         if isinstance(self._index, Maintained):
             status = self._index.status()
         return Health(
             rows=figures.count,
             size=figures.size,
             seq=figures.seq,
-            indexed=status.seq,
+            indexed=figures.seq if status.seq is None else status.seq,
             pending=status.pending,
             index=status.state,
             owner=status.owner,

@@ -1,0 +1,432 @@
+"""Keeps a large index up to date with the record, a bounded step at a time.
+
+The record's log is the queue: nothing is handed over in memory, so a crash loses nothing, no
+burst of puts fills the memory, and what other processes write arrives in the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from semcache_core.errors import StoreError
+from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
+from semcache_core.indexes.homes import Home
+from semcache_core.indexes.tails import Tails
+from semcache_core.models import Change, Entry
+from semcache_core.protocols import EntryStore
+
+_log = logging.getLogger(__name__)
+
+_LINES = 64
+"""Lines of the log, or entries of a scope, in one step."""
+_BATCH_EVERY = 0.05
+_IDLE = 1.0
+"""Seconds between looks for what other processes wrote."""
+_RETRY = 5.0
+_LONGEST = 300.0
+_SAVE_EVERY = 2.0
+_SAMPLE = 16
+_CHECK_EVERY = 500
+"""Vectors written between two looks whether the newest are found."""
+_FEWEST = 0.95
+"""An index with fewer than this share of the record's vectors has lost some."""
+
+
+class _Useless(ChromaFailed):
+    """The index is not to be tested and tried again: it has to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What searches may use: an index, and the scopes it is complete for, save for the tails."""
+
+    index: ChromaIndex
+    scopes: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Held:
+    """The present index, and how far it has followed the record."""
+
+    index: ChromaIndex
+    scopes: set[str]
+    seq: int
+    unchecked: int = 0
+    saved: float = 0.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """Scopes being written to an index; `fresh` if it will take the place of the present one."""
+
+    index: ChromaIndex
+    scopes: list[str]
+    seq: int
+    fresh: bool
+    entries: Iterator[Entry]
+    total: int
+    done: int = 0
+    sample: list[Entry] = field(default_factory=list)
+
+
+class Keeper:
+    """The one who writes the index, or waits to be.
+
+    `serving` may be read by any thread. `dropped` is told which scopes need not be held in memory
+    any longer.
+    """
+
+    def __init__(
+        self,
+        record: EntryStore,
+        home: Home,
+        tails: Tails,
+        scan_limit: int,
+        dropped: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._record, self._home, self._tails = record, home, tails
+        self._scan_limit, self._dropped = scan_limit, dropped
+        self.wake: Callable[[], None] = lambda: None
+        self._begin_anew()
+        if not home.exists():
+            self.settled.set()
+
+    def _begin_anew(self) -> None:
+        self._stepping = threading.RLock()
+        self.settled = threading.Event()
+        """Set when it is known whether there is an index to search."""
+        self.serving: Serving | None = None
+        self.writing = False
+        self.error = ""
+        self._failures = 0
+        self._held: _Held | None = None
+        self._job: _Job | None = None
+        self._wanted: dict[str, None] = {}
+        self._goal: int | None = 0
+        """The seq from which on the index may serve; None: to be found out."""
+        self._not_before = 0.0
+        self._broken = self._closed = False
+
+    # -- for any thread ---------------------------------------------------------------------
+
+    def want(self, scope: str) -> None:
+        """The scope has become too large to be scanned."""
+        held = self._held
+        if scope not in self._wanted and (held is None or scope not in held.scopes):
+            self._wanted[scope] = None
+            self.wake()
+
+    def report(self, serving: Serving, error: ChromaFailed) -> None:
+        """A search failed: nobody should try again before the index was looked at."""
+        if self.serving is serving:
+            _log.warning("the index failed and is not used until it was tested: %s", error)
+            self.serving, self._broken = None, True
+            self.wake()
+
+    def restart(self) -> None:
+        """Too much changed for the tails to follow: catch up before serving again."""
+        self.serving = None
+        self._tails.keep(())
+        self._goal = None
+        self.wake()
+
+    @property
+    def seq(self) -> int | None:
+        """How far the index has followed the record; None if there is none."""
+        held = self._held
+        return None if held is None else held.seq
+
+    @property
+    def state(self) -> str:
+        """What is going on, in a word or two."""
+        job = self._job
+        if job is not None:
+            return f"building, {100 * job.done // max(job.total, 1)}%"
+        if self.error:
+            return f"failed: {self.error}"
+        if self.serving is not None:
+            return "chroma"
+        if not self.settled.is_set():
+            return "opening"
+        return "scan" if self._held is None else "catching up"
+
+    def pending(self) -> bool:
+        """Whether there is work to do. Waits for a step that another thread is in."""
+        with self._stepping:
+            held = self._held
+            if self._job is not None or self._wanted:
+                return True
+            if held is None:
+                return False
+            return self.serving is None or held.seq < self._record.figures().seq
+
+    # -- one step ---------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Do a bounded piece of work; seconds until the next is worth a call."""
+        with self._stepping:
+            left = self._not_before - time.monotonic()
+            if self._closed or left > 0:
+                return math.inf if self._closed else left
+            try:
+                pause = self._step()
+            except ChromaFailed as error:
+                return self._failed(error)
+            except StoreError as error:
+                _log.warning("the index waits for the record: %s", error)
+                return self._later(_RETRY)
+            self._failures, self.error = 0, ""
+            return pause
+
+    def _step(self) -> float:
+        if self._broken:
+            raise ChromaFailed("a search failed")
+        if self._held is None and self._job is None:
+            return self._begin()
+        writing = self._home.acquire()
+        if writing != self.writing:
+            return self._change_sides(writing)
+        if self._goal is None:
+            self._catch_up()
+        if self._held is not None and not writing:
+            return self._read_along(self._held)
+        if self._job is not None:
+            return self._build(self._job)
+        assert self._held is not None  # noqa: S101  # one of the two is there
+        if new := [scope for scope in list(self._wanted) if scope not in self._held.scopes]:
+            return self._promote(self._held, new)
+        return self._follow(self._held)
+
+    def _later(self, seconds: float) -> float:
+        """A pause that a wake-up does not cut short."""
+        self._not_before = time.monotonic() + seconds
+        return seconds
+
+    # -- opening ----------------------------------------------------------------------------
+
+    def _begin(self) -> float:
+        if not (self._wanted or self._home.exists()):
+            self.settled.set()
+            return math.inf
+        self.writing = self._home.acquire()
+        index = self._home.open() if self.writing or self._home.open_to_readers else None
+        if index is not None:
+            self._adopt(index)
+            return 0.0
+        self.settled.set()
+        return self._rebuild(self._wanted) if self.writing else self._later(_RETRY)
+
+    def _adopt(self, index: ChromaIndex) -> None:
+        self._held = _Held(index, set(index.state.scopes), index.state.seq)
+        self._forget_wanted(index.state.scopes)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Serve when all that is there now has been followed; what comes next is in the tails."""
+        self._abandon_job()
+        if (held := self._held) is None:
+            return
+        self._tails.follow(held.scopes)
+        self._goal = self._record.figures().seq
+        if self._goal < held.seq:
+            raise _Useless("the index knows of changes that the record does not have")
+
+    def _change_sides(self, writing: bool) -> float:
+        """Another process's turn to write, or ours: begin from what is on disk."""
+        self._let_go(clean=True)
+        self.writing = writing
+        return 0.0
+
+    # -- following --------------------------------------------------------------------------
+
+    def _follow(self, held: _Held) -> float:
+        changes = self._record.changes(held.seq, _LINES)
+        if changes is None:
+            return self._rebuild(held.scopes)
+        relevant = [change for change in changes if change.scope in held.scopes]
+        if relevant:
+            held.index.apply(relevant)
+            self._check(held, relevant)
+        if changes:
+            held.seq = changes[-1].seq
+            self._tails.trim(held.seq)
+        self._save(held)
+        if len(changes) == _LINES:
+            return 0.0
+        if self.serving is None and held.seq >= (self._goal or 0):
+            self._inspect(held)
+            self._serve(held)
+        if held.index.bloated():
+            return self._rebuild(held.scopes)
+        return self._later(_BATCH_EVERY) if relevant else _IDLE
+
+    def _read_along(self, held: _Held) -> float:
+        """For a process that searches what another writes: the rest goes into the tails."""
+        if not self._home.is_current(held.index):
+            return self._change_sides(writing=False)
+        state = held.index.reload()
+        held.seq, held.scopes = state.seq, set(state.scopes)
+        if self.serving is None or self.serving.scopes != held.scopes:
+            self._forget_wanted(held.scopes)
+            self._tails.follow(held.scopes)
+            self._fill_tails(held.seq)
+            self._serve(held)
+        self._tails.trim(held.seq)
+        return _IDLE
+
+    def _forget_wanted(self, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            self._wanted.pop(scope, None)
+
+    def _fill_tails(self, seq: int) -> None:
+        while changes := self._record.changes(seq, _LINES):
+            self._tails.apply(changes)
+            seq = changes[-1].seq
+
+    def _serve(self, held: _Held) -> None:
+        self.serving = Serving(held.index, frozenset(held.scopes))
+        self.settled.set()
+        self._dropped(held.scopes)
+
+    def _inspect(self, held: _Held) -> None:
+        """Whether an index that was found has what it should have, and finds it."""
+        expected = sum(self._record.count(scope) for scope in held.scopes)
+        if held.index.count() < _FEWEST * expected:
+            raise _Useless(f"the index has fewer than {_FEWEST:.0%} of the record's vectors")
+        first = (islice(self._record.scope(scope), _SAMPLE) for scope in held.scopes)
+        self._expect([entry for entries in first for entry in entries][:_SAMPLE], held.index)
+
+    @staticmethod
+    def _expect(sample: list[Entry], index: ChromaIndex) -> None:
+        if sample and index.missing(sample) > len(sample) // 2:
+            raise _Useless("the index does not find what was written to it")
+
+    def _check(self, held: _Held, written: list[Change]) -> None:
+        """Now and then, see that what is written can be found."""
+        held.unchecked += len(written)
+        if held.unchecked >= _CHECK_EVERY:
+            held.unchecked = 0
+            newest = [change.entry for change in written if change.entry is not None]
+            self._expect(newest[-_SAMPLE:], held.index)
+
+    def _save(self, held: _Held, *, now: bool = False) -> None:
+        due = now or time.monotonic() - held.saved > _SAVE_EVERY
+        if due and held.index.state.seq != held.seq:
+            held.index.save(held.seq, sorted(held.scopes))
+            held.saved = time.monotonic()
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _promote(self, held: _Held, scopes: list[str]) -> float:
+        self._tails.follow(scopes)
+        self._job = self._planned(held.index, scopes, held.seq, fresh=False)
+        return 0.0
+
+    def _rebuild(self, scopes: Iterable[str]) -> float:
+        scopes = list(scopes)
+        large = [scope for scope in scopes if self._record.count(scope) > self._scan_limit]
+        self._forget_wanted(set(scopes) - set(large))
+        if not large:
+            return self._discard()
+        index = self._home.create()
+        self._tails.follow(large)
+        # In this order: what is committed after this seq is in the tails, what is before is read.
+        self._job = self._planned(index, large, self._record.figures().seq, fresh=True)
+        return 0.0
+
+    def _planned(self, index: ChromaIndex, scopes: list[str], seq: int, fresh: bool) -> _Job:
+        return _Job(
+            index=index,
+            scopes=scopes,
+            seq=seq,
+            fresh=fresh,
+            entries=(entry for scope in scopes for entry in self._record.scope(scope)),
+            total=sum(self._record.count(scope) for scope in scopes),
+        )
+
+    def _build(self, job: _Job) -> float:
+        if page := list(islice(job.entries, _LINES)):
+            job.index.apply([Change(one.seq, one.key, one.scope, one) for one in page])
+            job.done += len(page)
+            job.sample = page[:_SAMPLE]
+        else:
+            self._finish(job)
+        return 0.0
+
+    def _finish(self, job: _Job) -> None:
+        old = self._held
+        others = set() if job.fresh or old is None else old.scopes
+        held = self._held = _Held(job.index, others | set(job.scopes), job.seq)
+        self._job = None
+        self._save(held, now=True)
+        if job.fresh:
+            self._home.publish(job.index)
+        self._tails.keep(held.scopes)
+        self._forget_wanted(job.scopes)
+        self._expect(job.sample, job.index)
+        self._serve(held)
+        if job.fresh and old is not None:
+            self._home.retire(old.index)
+
+    def _abandon_job(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            self._wanted.update(dict.fromkeys(job.scopes))
+            if job.fresh:
+                self._home.retire(job.index)
+
+    # -- letting go -------------------------------------------------------------------------
+
+    def _discard(self) -> float:
+        """No scope is large any more: do without an index."""
+        held, self._held, self.serving = self._held, None, None
+        self._tails.keep(())
+        if held is not None:
+            self._home.retire(held.index)
+        return math.inf
+
+    def _failed(self, error: ChromaFailed) -> float:
+        """Scan until the index was tested, and built anew if it does not stand the test."""
+        _log.warning("the index cannot be used for now: %s", error)
+        self.error = str(error)
+        self._failures += 1
+        self._let_go(clean=False, useless=isinstance(error, _Useless))
+        return self._later(min(_RETRY * 2 ** (self._failures - 1), _LONGEST))
+
+    def _let_go(self, clean: bool, useless: bool = False) -> None:
+        held, self._held, self.serving, self._broken = self._held, None, None, False
+        with contextlib.suppress(StoreError):
+            self._abandon_job()
+        if held is not None:
+            self._wanted.update(dict.fromkeys(held.scopes))
+            with contextlib.suppress(StoreError):
+                if useless:
+                    self._home.retire(held.index)
+                else:
+                    self._home.release(held.index, clean)
+        self._tails.keep(())
+        self.settled.set()
+
+    def close(self) -> None:
+        """Note how far the index is, and let go of it."""
+        with self._stepping:
+            self._closed = True
+            if self._held is not None and self.writing:
+                with contextlib.suppress(StoreError):
+                    self._save(self._held, now=True)
+            self._let_go(clean=True)
+            self._home.close()
+
+    def after_fork(self) -> None:
+        """In the child: nothing of the parent's is used, and nothing of it is closed."""
+        self._home.after_fork((self._held, self._job))
+        self._tails.reset()
+        self._begin_anew()
+        self.settled.set()
