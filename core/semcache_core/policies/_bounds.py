@@ -111,33 +111,34 @@ def clean_hits_needed(rate: float, level: float, test: PValue) -> int:
     return n
 
 
-def hits_needed(rate: float, level: float, share: float, test: PValue) -> int | None:
+def hits_needed(rate: float, level: float, share: float) -> int | None:
     """About how many labelled hits certify `rate` if `share` of them are false; None: never.
 
-    From the normal form of `in_the_next_hits`, two samples of n that differ by rate - share: more
-    than enough in the long run.
+    From the normal form of `in_the_next_hits`, two samples of n that differ by rate - share; more
+    than enough in the long run. Small counts need `clean_hits_needed` at least.
     """
     if share >= rate:
         return None
     middle = (share + rate) / 2.0
     z = NormalDist().inv_cdf(1.0 - level)
-    normal = math.ceil(2.0 * middle * (1.0 - middle) * (z / (rate - share)) ** 2)
-    return max(clean_hits_needed(rate, level, test), normal)
+    return math.ceil(2.0 * middle * (1.0 - middle) * (z / (rate - share)) ** 2)
 
 
-def fallback(p_values: Sequence[float], starts: Sequence[bool], level: float) -> NDArray[np.bool_]:
-    """Which hypotheses of a fixed order are rejected; P(a true one is) <= level.
+def fallback(
+    p_values: Sequence[float], weights: Sequence[float], level: float
+) -> NDArray[np.bool_]:
+    """Which hypotheses of a fixed order are rejected; P(any true one is) <= level.
 
-    Every start gets an equal share of the level; what a rejected hypothesis was tested at passes on
-    to the next one (the fallback procedure, Wiens 2003; with one start it is fixed-sequence
-    testing). So one unlucky test among the strictest thresholds does not end the search, which
-    happened in half of the runs on BANKING77 with a single start.
+    Each gets its share of the level by weight (most may be 0), and what a rejected hypothesis was
+    tested at passes on to the next one (the fallback procedure, Wiens 2003; with all weight on
+    the first it is fixed-sequence testing). So one unlucky test among the strictest thresholds
+    does not end the search, which happened in half of the runs on BANKING77 with a single start.
     """
-    each = level / max(1, sum(starts))
+    total = sum(weights)
     rejected = np.zeros(len(p_values), dtype=bool)
     carried = 0.0
-    for i, (p, start) in enumerate(zip(p_values, starts, strict=True)):
-        carried += each if start else 0.0
+    for i, (p, weight) in enumerate(zip(p_values, weights, strict=True)):
+        carried += level * weight / total if weight else 0.0
         rejected[i] = carried > 0.0 and p <= carried
         carried = carried if rejected[i] else 0.0
     return rejected

@@ -35,8 +35,15 @@ CLINC150 went over a budget of 5%.
 STEP = 1.05
 """Each threshold tested admits this much more of the labelled hits than the one before."""
 
+FEWEST = 90
+"""Hits that the first threshold tested admits; 5% can hardly be certified on fewer."""
+
 START = 3
-"""Of the thresholds tested, those with this many times the hits of the last start are starts."""
+"""Thresholds with FEWEST times 1, 3, 9, ... hits are starts: they bring level of their own."""
+
+WEIGHT = 2.0
+"""Each start brings this many times the level of the one before: the early ones, which a small
+budget cannot pass, then cost the late ones little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +125,13 @@ def calibrate(
     level = 1.0 - share("confidence", confidence, "For example 0.95.")
     strict = rate / number("fill", fill, 1.0, 100.0)
     values, wrong = _ordered(scores, labels)
-    sizes, starts = _family(values, strict, level, test)
+    sizes, weights = _family(values)
     false = [int(wrong[size - 1]) for size in sizes]
     p_values = [test(k, n, strict) for k, n in zip(false, sizes, strict=True)]
-    passed = np.flatnonzero(_bounds.fallback(p_values, starts, level))
+    passed = np.flatnonzero(_bounds.fallback(p_values, weights, level))
     potential = _potential(wrong, strict)
     if not passed.size:
-        needed = _needed(false, sizes, strict, level / max(1, sum(starts)), test)
+        needed = _needed(false, sizes, strict, level / 2.0, test)
         return Calibration(rate, confidence, len(values), potential=potential, needed=needed)
     last = int(passed[-1])
     hits, k = sizes[last], false[last]
@@ -162,38 +169,26 @@ def _ordered(
     return values[order], np.cumsum(right[order] == 0)
 
 
-def _family(
-    values: NDArray[np.float64], rate: float, level: float, test: _bounds.PValue
-) -> tuple[list[int], list[bool]]:
-    """The thresholds to test, as numbers of hits they admit, and which of them are starts.
+def _family(values: NDArray[np.float64]) -> tuple[list[int], list[float]]:
+    """The thresholds to test, as numbers of hits they admit, and their shares of the level.
 
-    Chosen from the scores alone: the labels may not have a say in the order of the tests. The
-    first has just enough hits to be certified without a single false one.
+    Chosen from the scores alone: the labels may not have a say in the order of the tests. Nor has
+    the budget, so that a larger one never gives a stricter threshold.
     """
-    count = len(values)
-    first = _first(count, rate, level, test)
     sizes: list[int] = []
-    starts: list[bool] = []
-    want, next_start = first, first
-    while want <= count:
+    weights: list[float] = []
+    want = next_start = FEWEST
+    weight = 1.0
+    while want <= len(values):
         # Scores that are equal are served or not together.
         size = int(np.searchsorted(-values, -values[want - 1], side="right"))
+        starts = size >= next_start
         sizes.append(size)
-        starts.append(size >= next_start)
-        if starts[-1]:
-            next_start = size * START
+        weights.append(weight if starts else 0.0)
+        if starts:
+            next_start, weight = size * START, weight * WEIGHT
         want = max(size + 1, math.ceil(size * STEP))
-    return sizes, starts
-
-
-def _first(count: int, rate: float, level: float, test: _bounds.PValue) -> int:
-    """The fewest hits that can pass, given that the level is shared among the starts."""
-    parts = 1
-    first = _bounds.clean_hits_needed(rate, level, test)
-    while first * START**parts <= count:
-        parts += 1
-        first = _bounds.clean_hits_needed(rate, level / parts, test)
-    return first
+    return sizes, weights
 
 
 def _potential(wrong: NDArray[np.int64], rate: float) -> float:
@@ -207,10 +202,7 @@ def _needed(
     false: list[int], sizes: list[int], rate: float, level: float, test: _bounds.PValue
 ) -> int | None:
     """How many more labelled hits the most promising threshold needs."""
-    if not sizes:
-        return _bounds.clean_hits_needed(rate, level, test)
-    needs = [
-        _bounds.hits_needed(rate, level, k / n, test) for k, n in zip(false, sizes, strict=True)
-    ]
-    missing = (max(1, need - n) for need, n in zip(needs, sizes, strict=True) if need is not None)
-    return min(missing, default=None)
+    clean = _bounds.clean_hits_needed(rate, level, test)
+    needs = [_bounds.hits_needed(rate, level, k / n) for k, n in zip(false, sizes, strict=True)]
+    missing = [max(1, max(need, clean) - n) for need, n in zip(needs, sizes, strict=True) if need]
+    return min(missing, default=None) if sizes else clean
