@@ -19,12 +19,12 @@ BUSY_SECONDS = 30.0
 _DRIVERS = {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql", "pymysql": "mysql+pymysql"}
 
 
-def sqlite_url(path: Path, read_only: bool = False, immutable: bool = False) -> URL:
-    """The URL of a SQLite file."""
-    if not (read_only or immutable):
+def sqlite_url(path: Path, *, immutable: bool = False) -> URL:
+    """The URL of a SQLite file; `immutable`: which nobody can write meanwhile."""
+    if not immutable:
         return URL.create("sqlite", database=str(path))
-    query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if immutable else {})
-    return URL.create("sqlite", database=f"file:{path}", query=query)
+    name = path.absolute().as_uri()  # with ? and # quoted
+    return URL.create("sqlite", database=name, query={"immutable": "1", "uri": "true"})
 
 
 def make_engine(url: str | URL) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -11,12 +12,12 @@ from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select
+from sqlalchemy import URL, Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from semcache_core.entries.engines import in_memory, make_engine
-from semcache_core.entries.faults import is_busy, is_race, name, translated
+from semcache_core.entries.faults import fault, is_busy, is_race, name, translated
 from semcache_core.entries.rows import tenant, to_entry, to_row
 from semcache_core.entries.statements import statements
 from semcache_core.entries.tables import tables
@@ -24,10 +25,13 @@ from semcache_core.errors import (
     ConfigError,
     IncompatibleError,
     StoreClosed,
+    StoreCorrupt,
     StoreReadOnly,
 )
 from semcache_core.expiry import check_rule, take
 from semcache_core.models import Change, Entry, Figures
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -61,7 +65,7 @@ class SqlEntries:
     shared = True
 
     def __init__(
-        self, source: str | Engine, *, table: object = None, read_only: bool = False
+        self, source: str | URL | Engine, *, table: object = None, read_only: bool = False
     ) -> None:
         self._owned = not isinstance(source, Engine)
         self._engine = source if isinstance(source, Engine) else make_engine(source)
@@ -207,10 +211,14 @@ class SqlEntries:
             )
 
     def _open(self) -> None:
-        with translated(self._engine.url):
-            if not self.read_only:
-                self._create()
-            self._check_schema()
+        if not self.read_only:
+            try:
+                with translated(self._engine.url):
+                    self._create()
+            except StoreReadOnly as error:
+                _log.warning("%s", error)
+                self.read_only = True
+        self._check_schema()
 
     def _create(self) -> None:
         """Create what is missing; other processes may be doing the same at this moment."""
@@ -234,6 +242,7 @@ class SqlEntries:
                 self._sql.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
             )
             self._set_meta(connection, "schema", SCHEMA)
+        self._advance(connection, 0)  # whether it can be written shows now, and not at some put
 
     def _check_schema(self) -> None:
         found = self.meta("schema")
@@ -242,6 +251,15 @@ class SqlEntries:
                 f"{name(self._engine.url)} has tables of version {found}, this program writes"
                 f" version {SCHEMA}: use the version that wrote them, or another path"
             )
+
+    def check(self) -> None:
+        """Look through a whole SQLite file. Raises `StoreCorrupt`; other databases see to that."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._reading() as connection:
+            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if said != "ok":
+            raise fault(StoreCorrupt(f"malformed: {said}"), self._engine.url)
 
     # -- reading ----------------------------------------------------------------------------
 
