@@ -20,8 +20,13 @@ for _key in ("OPENAI_API_KEY", "LANGSMITH_API_KEY", "COHERE_API_KEY", "CO_API_KE
     os.environ.pop(_key, None)
 
 import pytest
+from hypothesis import settings
 
 from semcache_core.protocols import Embedder
+
+# A busy machine is no failure; the same examples everywhere make a failure one that can be seen.
+settings.register_profile("semcache", deadline=None, derandomize=True)
+settings.load_profile("semcache")
 
 
 class MovingClock:
