@@ -1,7 +1,7 @@
 """What an exact hit costs through `.invoke`, beside LangChain's InMemoryCache and the twin.
 
 All variants are measured in turns within one run, so that a busy machine slows all alike; what to
-read is the median of the rounds' ratios. Run: python benchmarks/langchain_exact_hit.py [rounds]
+read is the median of the rounds' ratios. Run: python -m benchmarks.langchain_exact_hit
 """
 
 from __future__ import annotations
