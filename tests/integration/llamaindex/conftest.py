@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,14 @@ def plain_settings() -> Iterator[None]:
     Settings._callback_manager = None
 
 
-def text_chunks(stream: Any) -> str:
-    """What a stream of responses brought, from its deltas."""
-    return "".join(chunk.delta or "" for chunk in stream)
+@pytest.fixture(autouse=True)
+def closed_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """LlamaIndex's synchronous methods make an event loop and leave it open: give them one."""
+    if inspect.iscoroutinefunction(request.function):
+        yield
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
