@@ -59,10 +59,12 @@ def _hash_file(path: Path) -> str:
 
 
 def _hash_tensors(path: Path) -> str:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return json.dumps(
-            [[name, _hash_tensor(kind, part)] for name, kind, part in _tensors(path, data)]
-        )
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = [[name, _hash_tensor(kind, part)] for name, kind, part in _tensors(data)]
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: not a safetensors file ({error})") from error
+    return json.dumps(found)
 
 
 def _hash_tensor(kind: str, part: memoryview) -> str:
@@ -72,27 +74,21 @@ def _hash_tensor(kind: str, part: memoryview) -> str:
     return found.hexdigest()
 
 
-def _tensors(path: Path, data: mmap.mmap) -> Iterator[tuple[str, str, memoryview]]:
+def _tensors(data: mmap.mmap) -> Iterator[tuple[str, str, memoryview]]:
     """Name, type with shape, bytes. Format: huggingface.co/docs/safetensors, "Format"."""
-    start, header = _header(path, data)
-    for name, about in header.items():
-        # Positions are computed, not learnt; newer transformers no longer save them.
-        if name == "__metadata__" or name.endswith("position_ids"):
-            continue
-        begin, end = about["data_offsets"]
-        kind = f"{about['dtype']}{about['shape']}"
+    (length,) = struct.unpack("<Q", data[:8])
+    start = 8 + length
+    if start > len(data):
+        raise ValueError("it ends too early")
+    header = dict(json.loads(data[8 : min(start, _MAX_HEADER)]))
+    # Positions are computed, not learnt; newer transformers no longer save them.
+    learnt = (n for n in header if n != "__metadata__" and not n.endswith("position_ids"))
+    for name in learnt:
+        begin, end = header[name]["data_offsets"]
+        if start + end > len(data):
+            raise ValueError("it ends too early")
+        kind = f"{header[name]['dtype']}{header[name]['shape']}"
         yield name, kind, memoryview(data)[start + begin : start + end]
-
-
-def _header(path: Path, data: mmap.mmap) -> tuple[int, dict[str, Any]]:
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + min(length, _MAX_HEADER)])
-        if not isinstance(header, dict):
-            raise ValueError("its header is not an object")
-    except (struct.error, ValueError) as error:
-        raise ConfigError(f"{path} is damaged: not a safetensors file ({error})") from error
-    return 8 + length, header
 
 
 def remembered(kind: str, path: Path, compute: Callable[[Path], str]) -> str:

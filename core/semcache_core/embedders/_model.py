@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from semcache_core.embedders._digest import digest_json, digest_weights, remembered
-from semcache_core.embedders._window import Window
+from semcache_core.embedders._window import UNBOUNDED, Window
 from semcache_core.errors import ConfigError
 
 _WINDOW_FILES = (
@@ -50,8 +50,6 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_UNBOUNDED = 1_000_000
-"""Word pieces: tokenizers without a limit name an absurdly large one."""
 
 
 class Module(NamedTuple):
@@ -110,7 +108,7 @@ class ModelFolder:
             _read(self.path / "tokenizer_config.json").get("model_max_length"),
             _read(self.path / "config.json").get("max_position_embeddings"),
         )
-        return min((x for x in limits if isinstance(x, int) and 0 < x < _UNBOUNDED), default=None)
+        return min((x for x in limits if isinstance(x, int) and 0 < x < UNBOUNDED), default=None)
 
     @cached_property
     def window(self) -> Window | None:

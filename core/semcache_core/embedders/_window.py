@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _CHARACTERS_A_PIECE = 20
 """More than any tokenizer packs into a piece on average, except out of white space."""
 
-_UNBOUNDED = 1_000_000
+UNBOUNDED = 1_000_000
 """Pieces: tokenizers without a limit name one beyond what fits into a machine's integer."""
 
 
@@ -21,7 +21,7 @@ class Window:
 
     def __init__(self, tokenizer: Tokenizer, length: int, unknown: int | None) -> None:
         tokenizer.no_padding()
-        length = min(length, _UNBOUNDED)
+        length = min(length, UNBOUNDED)
         tokenizer.enable_truncation(length)
         self._tokenizer = tokenizer
         self._longest = length * _CHARACTERS_A_PIECE

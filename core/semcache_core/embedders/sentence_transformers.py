@@ -16,7 +16,7 @@ import numpy as np
 from semcache_core.embedders._fork import ForkedChild
 from semcache_core.embedders._locate import DEFAULT_MODEL, Source
 from semcache_core.embedders._vectors import failing_as_embedder, plain, unit_rows
-from semcache_core.embedders._window import Window
+from semcache_core.embedders._window import UNBOUNDED, Window
 from semcache_core.errors import MissingDependency
 from semcache_core.models import Matrix
 
@@ -135,6 +135,9 @@ def _quiet() -> Iterator[None]:
 
 def _window_of(model: SentenceTransformer) -> Window:
     """For a folder without a tokenizer.json: the tokenizer as it was converted for loading."""
-    tokenizer = model.tokenizer.backend_tokenizer
-    text = tokenizer.to_str()
-    return Window.parse(text, model.max_seq_length or tokenizer.model_max_length)
+    tokenizer: Any = model.tokenizer  # of transformers, or what that wraps
+    length = model.max_seq_length
+    return Window.parse(
+        getattr(tokenizer, "backend_tokenizer", tokenizer).to_str(),
+        length if isinstance(length, int) else UNBOUNDED,
+    )

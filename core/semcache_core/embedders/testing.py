@@ -10,14 +10,15 @@ from typing import SupportsFloat
 
 import numpy as np
 
+from semcache_core.embedders._digest import digest_json
 from semcache_core.embedders._vectors import encodable, plain, unit_rows
 from semcache_core.errors import ConfigError
 from semcache_core.models import Matrix, Vector
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LETTERS = 3
-_WORD_WEIGHT = 1.0
-_PIECE_WEIGHT = 0.3
+_LONG = 6
+_PIECE_WEIGHT = 0.2
 _WEIGHTLESS = 0.05
 
 
@@ -42,8 +43,9 @@ class HashEmbedder:
         self._dimension = dimension
         self._synonyms = {a.lower(): b.lower() for a, b in (synonyms or {}).items()}
         self._vectors = {text: _given(text, v, dimension) for text, v in (vectors or {}).items()}
-        told = repr((dimension, sorted(self._synonyms.items()), sorted(vectors or {})))
-        self._identity = f"hash:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        given = sorted((text, row.tolist()) for text, row in self._vectors.items())
+        told = digest_json([dimension, sorted(self._synonyms.items()), given])
+        self._identity = f"hash:{told[:16]}"
 
     @property
     def identity(self) -> str:
@@ -77,7 +79,8 @@ class HashEmbedder:
         yield text[:0], _WEIGHTLESS  # so that a text without words has a direction, too
         for found in _WORD.findall(text.lower()):
             word = self._synonyms.get(found, found)
-            yield f"word {word}", _WORD_WEIGHT
+            # Long words say more than "is" and "the"; a list of those would know one language.
+            yield f"word {word}", min(len(word), _LONG) / _LONG
             framed = f"<{word}>"
             for start in range(len(framed) - _LETTERS + 1):
                 yield framed[start : start + _LETTERS], _PIECE_WEIGHT
