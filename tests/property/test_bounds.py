@@ -153,28 +153,28 @@ def fixed_sequence(p_values, level):
 @given(st.lists(st.floats(0, 1), max_size=20), st.floats(0.01, 0.2))
 def test_one_start_is_fixed_sequence_testing(p_values, level):
     """With a single start the fallback procedure stops at the first test that fails."""
-    weights = [float(i == 0) for i in range(len(p_values))]
-    rejected = bounds.fallback(p_values, weights, level)
+    shares = [float(i == 0) for i in range(len(p_values))]
+    rejected = bounds.fallback(p_values, shares, level)
     stop = fixed_sequence(p_values, level)
     assert rejected.tolist() == [i < stop for i in range(len(p_values))]
 
 
 def test_fallback_goes_on_after_a_failure():
     """A failed test costs the shares so far; the next start brings its own."""
-    p_values, weights = [0.01, 0.5, 0.02, 0.02, 0.04], [1.0, 0.0, 0.0, 3.0, 0.0]
-    assert bounds.fallback(p_values, weights, 0.05).tolist() == [True, False, False, True, False]
+    p_values, shares = [0.01, 0.5, 0.02, 0.02, 0.04], [0.25, 0.0, 0.0, 0.75, 0.0]
+    assert bounds.fallback(p_values, shares, 0.05).tolist() == [True, False, False, True, False]
     p_values[1] = 0.01
-    assert bounds.fallback(p_values, weights, 0.05).tolist() == [True, True, False, True, False]
+    assert bounds.fallback(p_values, shares, 0.05).tolist() == [True, True, False, True, False]
     p_values[2] = 0.01
-    assert bounds.fallback(p_values, weights, 0.05).all()
+    assert bounds.fallback(p_values, shares, 0.05).all()
 
 
 def test_fallback_keeps_the_family_level():
     """Among true hypotheses a rejection happens in at most `level` of the runs."""
     random = np.random.default_rng(2)
-    weights = [2.0**i if i % 3 == 0 else 0.0 for i in range(12)]
+    shares = [0.25 if i % 3 == 0 else 0.0 for i in range(12)]
     wrong = sum(
-        bool(bounds.fallback(random.uniform(size=12).tolist(), weights, 0.1).any())
+        bool(bounds.fallback(random.uniform(size=12).tolist(), shares, 0.1).any())
         for _ in range(4000)
     )
     assert wrong / 4000 <= 0.1 + 3 * math.sqrt(0.1 * 0.9 / 4000)

@@ -288,6 +288,43 @@ def test_a_look_that_fails_keeps_the_certificate():
     assert certificate.calibration is held
 
 
+def test_a_poor_first_certificate_is_not_taken():
+    """While labels are few, a threshold that gives most of the hits away waits for a better one."""
+    random = np.random.default_rng(0)
+    certificate = Certificate(0.05, fill=1.0)
+    while certificate.looks < 1:
+        score = random.uniform()
+        certificate.add(score, random.uniform() >= (0.001 if score > 0.8 else 0.045))
+    waiting = certificate.calibration
+    assert not waiting.certified
+    assert waiting.needed is not None
+    assert waiting.potential > 0.9
+    while certificate.looks < 3:
+        score = random.uniform()
+        certificate.add(score, random.uniform() >= (0.001 if score > 0.8 else 0.045))
+    assert certificate.threshold is not None
+
+
+def test_a_certificate_is_renewed():
+    """More labels give a better threshold, at the confidence that was asked for."""
+    certificate = Certificate(0.05, fill=1.0)
+    for i in range(480):
+        certificate.add(0.9 if i % 2 else 0.8, i % 2 == 1 or i % 12 > 0)
+    first = certificate.threshold
+    for _ in range(1500):
+        certificate.add(0.8, True)
+    assert first == 0.9
+    assert certificate.threshold == 0.8
+    assert certificate.calibration.confidence == 0.95
+
+
+def test_a_state_with_lost_labels_is_refused():
+    """Scores and labels that do not match are damage, not a shorter history."""
+    saved = Certificate(0.05).dump()
+    with pytest.raises(ConfigError, match="1 scores but 0 labels"):
+        Certificate(0.05).load({**saved, "scores": [0.5]})
+
+
 def test_looks_get_rarer():
     """The level is spent over looks that each wait for twice the labels."""
     certificate = Certificate(0.05, fill=1.0)

@@ -124,21 +124,19 @@ def hits_needed(rate: float, level: float, share: float) -> int | None:
     return math.ceil(2.0 * middle * (1.0 - middle) * (z / (rate - share)) ** 2)
 
 
-def fallback(
-    p_values: Sequence[float], weights: Sequence[float], level: float
-) -> NDArray[np.bool_]:
+def fallback(p_values: Sequence[float], shares: Sequence[float], level: float) -> NDArray[np.bool_]:
     """Which hypotheses of a fixed order are rejected; P(any true one is) <= level.
 
-    Each gets its share of the level by weight (most may be 0), and what a rejected hypothesis was
-    tested at passes on to the next one (the fallback procedure, Wiens 2003; with all weight on
-    the first it is fixed-sequence testing). So one unlucky test among the strictest thresholds
-    does not end the search, which happened in half of the runs on BANKING77 with a single start.
+    Each is tested at its share of the level (most have none; they sum to 1 at most) and at what a
+    rejected hypothesis before it was tested at, which passes on (the fallback procedure, Wiens
+    2003; with all of the level at the first it is fixed-sequence testing). So one unlucky test
+    among the strictest thresholds does not end the search, as it did in half of the runs on
+    BANKING77 with a single start.
     """
-    total = sum(weights)
     rejected = np.zeros(len(p_values), dtype=bool)
     carried = 0.0
-    for i, (p, weight) in enumerate(zip(p_values, weights, strict=True)):
-        carried += level * weight / total if weight else 0.0
+    for i, (p, share) in enumerate(zip(p_values, shares, strict=True)):
+        carried += level * share
         rejected[i] = carried > 0.0 and p <= carried
         carried = carried if rejected[i] else 0.0
     return rejected

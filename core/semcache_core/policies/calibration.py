@@ -11,7 +11,6 @@ one bad stretch of the order is survived.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -32,18 +31,14 @@ start empty or continue (`benchmarks/policies.py`). Without this factor 30% of t
 CLINC150 went over a budget of 5%.
 """
 
-STEP = 1.05
-"""Each threshold tested admits this much more of the labelled hits than the one before."""
-
-FEWEST = 90
-"""Hits that the first threshold tested admits; 5% can hardly be certified on fewer."""
+RUNGS = np.unique(np.ceil(10 * 1.05 ** np.arange(300))).astype(int)
+"""Numbers of hits that thresholds are tested at; fixed, so that every budget tests the same."""
 
 START = 3
-"""Thresholds with FEWEST times 1, 3, 9, ... hits are starts: they bring level of their own."""
+"""The search starts at the fewest hits that can pass, and again at 3, 9, ... times as many."""
 
-WEIGHT = 2.0
-"""Each start brings this many times the level of the one before: the early ones, which a small
-budget cannot pass, then cost the late ones little."""
+SHARE = 0.5
+"""The first start has this share of the level, the next this share of that, and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +120,14 @@ def calibrate(
     level = 1.0 - share("confidence", confidence, "For example 0.95.")
     strict = rate / number("fill", fill, 1.0, 100.0)
     values, wrong = _ordered(scores, labels)
-    sizes, weights = _family(values)
+    fewest = _bounds.clean_hits_needed(strict, level * SHARE, test)
+    sizes, shares = _family(values, fewest)
     false = [int(wrong[size - 1]) for size in sizes]
     p_values = [test(k, n, strict) for k, n in zip(false, sizes, strict=True)]
-    passed = np.flatnonzero(_bounds.fallback(p_values, weights, level))
+    passed = np.flatnonzero(_bounds.fallback(p_values, shares, level))
     potential = _potential(wrong, strict)
     if not passed.size:
-        needed = _needed(false, sizes, strict, level / 2.0, test)
+        needed = _needed(false, sizes, strict, level * SHARE, fewest)
         return Calibration(rate, confidence, len(values), potential=potential, needed=needed)
     last = int(passed[-1])
     hits, k = sizes[last], false[last]
@@ -169,26 +165,27 @@ def _ordered(
     return values[order], np.cumsum(right[order] == 0)
 
 
-def _family(values: NDArray[np.float64]) -> tuple[list[int], list[float]]:
+def _family(values: NDArray[np.float64], fewest: int) -> tuple[list[int], list[float]]:
     """The thresholds to test, as numbers of hits they admit, and their shares of the level.
 
-    Chosen from the scores alone: the labels may not have a say in the order of the tests. Nor has
-    the budget, so that a larger one never gives a stricter threshold.
+    Chosen from the scores alone: the labels may not have a say in the order of the tests. Starts
+    lie at the same numbers of tolerable false hits, whatever the budget, and with the same shares:
+    so a larger budget passes wherever a smaller one does, and never gives a stricter threshold.
     """
     sizes: list[int] = []
-    weights: list[float] = []
-    want = next_start = FEWEST
-    weight = 1.0
+    shares: list[float] = []
+    want = start = fewest
+    share = SHARE
     while want <= len(values):
         # Scores that are equal are served or not together.
         size = int(np.searchsorted(-values, -values[want - 1], side="right"))
-        starts = size >= next_start
         sizes.append(size)
-        weights.append(weight if starts else 0.0)
-        if starts:
-            next_start, weight = size * START, weight * WEIGHT
-        want = max(size + 1, math.ceil(size * STEP))
-    return sizes, weights
+        shares.append(0.0)
+        while start <= size:
+            shares[-1] += share
+            start, share = start * START, share * SHARE
+        want = min(start, int(RUNGS[np.searchsorted(RUNGS, size, side="right")]))
+    return sizes, shares
 
 
 def _potential(wrong: NDArray[np.int64], rate: float) -> float:
@@ -199,10 +196,9 @@ def _potential(wrong: NDArray[np.int64], rate: float) -> float:
 
 
 def _needed(
-    false: list[int], sizes: list[int], rate: float, level: float, test: _bounds.PValue
+    false: list[int], sizes: list[int], rate: float, level: float, fewest: int
 ) -> int | None:
     """How many more labelled hits the most promising threshold needs."""
-    clean = _bounds.clean_hits_needed(rate, level, test)
     needs = [_bounds.hits_needed(rate, level, k / n) for k, n in zip(false, sizes, strict=True)]
-    missing = [max(1, max(need, clean) - n) for need, n in zip(needs, sizes, strict=True) if need]
-    return min(missing, default=None) if sizes else clean
+    missing = [max(1, max(need, fewest) - n) for need, n in zip(needs, sizes, strict=True) if need]
+    return min(missing, default=None) if sizes else fewest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from semcache_core.errors import ConfigError
@@ -20,6 +21,13 @@ earlier one would spend half of the level on a long shot."""
 
 GROWTH = 2
 """The next attempt comes when there are this many times the labels of the last."""
+
+WORTH = 0.5
+"""The first certificate must serve this much of what the labels promise, unless there are more
+than PATIENCE of them. Serving slows the labels down some twenty times, so a poor first
+certificate would stay for long."""
+
+PATIENCE = 1500
 
 ALARM = 100.0
 """Capital of the bet against the certificate at which it is withdrawn (`_bounds.wager`)."""
@@ -80,13 +88,28 @@ class Certificate:
         self.looks += 1
         self.due = max(self.due, self.seen) * GROWTH
         found = self._calibrated(1.0 - _bounds.spending(1.0 - self.confidence, self.looks))
-        if found.certified or self.threshold is None:
+        if self.threshold is None:
+            self.calibration = found if self._worthwhile(found) else self._later(found)
+        elif found.certified:
             self.calibration = found
+
+    def _worthwhile(self, found: Calibration) -> bool:
+        enough = found.hit_rate >= WORTH * found.potential or found.labels > PATIENCE
+        return enough or not found.certified
+
+    def _later(self, found: Calibration) -> Calibration:
+        """What is said instead of a certificate that is not worth having yet."""
+        missing = max(1, round((self.due - self.seen) * found.potential))
+        return Calibration(
+            self.rate, found.confidence, found.labels, potential=found.potential, needed=missing
+        )
 
     def _calibrated(self, confidence: float) -> Calibration:
         # A certificate that is renewed has no "next hits" to speak of, so it is about the long run.
         scores, labels, test = list(self.scores), list(self.labels), _bounds.in_the_long_run
-        return calibrate(scores, labels, self.rate, confidence, fill=self.fill, test=test)
+        found = calibrate(scores, labels, self.rate, confidence, fill=self.fill, test=test)
+        # What one look may spend is stricter than what holds over all of them.
+        return replace(found, confidence=self.confidence)
 
     def dump(self) -> dict[str, Any]:
         """Everything as JSON values."""

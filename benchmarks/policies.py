@@ -1,0 +1,174 @@
+"""Whether the policies keep the false-hit rate, and what that costs in hits.
+
+`python -m benchmarks.policies splits NAME...`: each stream is shuffled and halved; its first half
+arrives as shadow traffic (nothing served, everything stored) and is calibrated on; its second
+half then runs at the certified threshold, into the cache that the first half left and into an
+empty one. `python -m benchmarks.policies online NAME...`: whole streams of 8,000 requests from
+empty, learning as they go; beside them vCache's published rule, and the static threshold that
+would have hit most within the budget, chosen in hindsight. NAME is a data set, or a data set and
+"+zipf" (80% exact repeats). False-hit rates are those of semantic hits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from benchmarks.policy_streams import (
+    Outcome,
+    Traffic,
+    best_in_hindsight,
+    load,
+    policy_run,
+    shadow_labels,
+    threshold_run,
+)
+from benchmarks.published_rule import PublishedRule
+from semcache_core.policies import CalibratedPolicy, ThresholdPolicy, VerifiedPolicy, calibrate
+
+BUDGETS = (0.05, 0.01)
+SIZE = 8000
+app = typer.Typer(add_completion=False)
+
+
+@dataclass
+class Tally:
+    """What many runs of one kind came to."""
+
+    runs: int = 0
+    serving: int = 0
+    violations: int = 0
+    hits: list[float] = field(default_factory=list)
+    false: list[float] = field(default_factory=list)
+
+    def add(self, outcome: Outcome | None, budget: float) -> None:
+        self.runs += 1
+        if outcome is None or not outcome.hit.any():
+            self.hits.append(0.0 if outcome is None else outcome.hit_rate)
+            return
+        self.serving += 1
+        self.violations += outcome.false_hit_rate > budget
+        self.hits.append(outcome.hit_rate)
+        self.false.append(outcome.false_hit_rate)
+
+    def merge(self, other: Tally) -> None:
+        self.runs += other.runs
+        self.serving += other.serving
+        self.violations += other.violations
+        self.hits += other.hits
+        self.false += other.false
+
+    def __str__(self) -> str:
+        worst = max(self.false, default=0.0)
+        return (
+            f"over budget {self.violations:3d} of {self.runs:3d}, serving {self.serving:3d}, "
+            f"hit rate {np.mean(self.hits or [0]):6.1%}, "
+            f"false {np.mean(self.false or [0]):6.2%} (worst {worst:6.2%})"
+        )
+
+
+@app.command()
+def splits(names: list[str], count: int = 100, size: int = SIZE, hindsight: int = 5) -> None:
+    """Calibrate on one half, run on the other."""
+    pooled: dict[tuple[float, str], Tally] = {}
+    for name in names:
+        traffic = load(name)
+        tallies: dict[tuple[float, str], Tally] = {}
+        for seed in range(count):
+            _split(traffic.shuffled(seed, size), seed < hindsight, tallies)
+        for (budget, what), tally in sorted(tallies.items()):
+            print(f"{name:16} {budget:.2f} {what:22} {tally}", flush=True)
+            pooled.setdefault((budget, what), Tally()).merge(tally)
+    for (budget, what), tally in sorted(pooled.items()):
+        most = allowed(tally.runs)
+        print(f"{'all streams':16} {budget:.2f} {what:22} {tally}; 95% confidence allows {most}")
+
+
+def _split(traffic: Traffic, hindsight: bool, tallies: dict[tuple[float, str], Tally]) -> None:
+    near, answers = traffic.similarities(), traffic.answers
+    half = len(answers) // 2
+    scores, labels = shadow_labels(near[:half, :half], answers[:half])
+    ways: dict[str, Callable[[float], Outcome]] = {
+        "continuing": lambda t: threshold_run(near, answers, t, half),
+        "from empty": lambda t: threshold_run(near[half:, half:], answers[half:], t),
+    }
+    for budget in BUDGETS:
+        threshold = calibrate(scores, labels, budget).threshold
+        for way, run in ways.items():
+            outcome = None if threshold is None else run(threshold)
+            tallies.setdefault((budget, way), Tally()).add(outcome, budget)
+            if hindsight:
+                best = best_in_hindsight(run, budget)[1]
+                tallies.setdefault((budget, f"{way}, hindsight"), Tally()).add(best, budget)
+
+
+@app.command()
+def online(names: list[str], seeds: int = 20, compare: int = 5, size: int = SIZE) -> None:
+    """Learn while serving."""
+    for name in names:
+        source = load(name.removesuffix("+zipf"))
+        tallies: dict[tuple[float, str], Tally] = {}
+        for seed in range(seeds):
+            zipf = name.endswith("+zipf")
+            traffic = source.zipf(seed, size, size // 4) if zipf else source.shuffled(seed, size)
+            _online(traffic, seed, seed < compare, tallies)
+        for (budget, what), tally in sorted(tallies.items()):
+            print(f"{name:20} {budget:.2f} {what:22} {tally}", flush=True)
+
+
+def _online(
+    traffic: Traffic, seed: int, compare: bool, tallies: dict[tuple[float, str], Tally]
+) -> None:
+    near = traffic.similarities()
+    for budget in BUDGETS:
+        verified = policy_run(VerifiedPolicy(budget, seed=seed), traffic, near)
+        outcomes: dict[str, Outcome | None] = {"verified": verified}
+        if compare:
+            outcomes |= _compared(traffic, near, seed, budget, verified)
+        for what, outcome in outcomes.items():
+            tallies.setdefault((budget, what), Tally()).add(outcome, budget)
+
+
+def _compared(
+    traffic: Traffic, near: NDArray[np.float32], seed: int, budget: float, verified: Outcome
+) -> dict[str, Outcome | None]:
+    @cache
+    def static(threshold: float) -> Outcome:
+        return policy_run(ThresholdPolicy(threshold), traffic, near)
+
+    published = policy_run(
+        PublishedRule(budget, seed), traffic, near, exact_tier=False, insert_if_different=True
+    )
+    exact = _repeats(traffic.texts)
+    none = np.zeros(len(exact), bool)
+    return {
+        "calibrated": policy_run(CalibratedPolicy(budget, seed=seed), traffic, near),
+        "vCache published": published,
+        "static, hindsight": best_in_hindsight(static, budget)[1],
+        "static, same false": best_in_hindsight(static, max(verified.false_hit_rate, 1e-9))[1],
+        "exact tier alone": Outcome(exact, none, none),
+    }
+
+
+def _repeats(texts: list[str]) -> NDArray[np.bool_]:
+    seen: set[str] = set()
+    return np.array([text in seen or bool(seen.add(text)) for text in texts])
+
+
+def allowed(runs: int, rate: float = 0.05, level: float = 0.05) -> int:
+    """The most violations of `runs` that a true rate of `rate` still explains at `level`."""
+    tail, k = 1.0, -1
+    while tail > level:
+        k += 1
+        tail -= math.comb(runs, k) * rate**k * (1 - rate) ** (runs - k)
+    return k
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,212 @@
+"""Streams of real questions with their true answers, and the cache simulated on them.
+
+`benchmarks/questions.py` names the data and its licences, and keeps the embeddings (MiniLM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.questions import read, vectors
+from semcache_core.embedders import make_embedder
+from semcache_core.models import Action, Candidate, Entry, Matrix, Query, Score, Scored
+from semcache_core.protocols import Learner, Policy
+
+NEIGHBOURS = 8
+GONE = np.float32(-9.0)
+"""Added to the similarity of what is not in the cache."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests: texts, the answer each wants (equal numbers: one answer), vectors."""
+
+    name: str
+    texts: list[str]
+    answers: NDArray[np.int64]
+    vectors: Matrix
+
+    def shuffled(self, seed: int, size: int | None = None) -> Traffic:
+        """A sample of `size` requests in a random order of arrival."""
+        order = np.random.default_rng(seed).permutation(len(self.texts))[:size]
+        return self.take(order)
+
+    def take(self, order: NDArray[np.int64]) -> Traffic:
+        texts = [self.texts[i] for i in order]
+        return Traffic(self.name, texts, self.answers[order], self.vectors[order])
+
+    def zipf(self, seed: int, size: int, distinct: int) -> Traffic:
+        """`size` requests drawn from `distinct` texts with weights 1/rank: mostly exact repeats."""
+        random = np.random.default_rng(seed)
+        pool = random.permutation(len(self.texts))[:distinct]
+        weights = 1.0 / np.arange(1, len(pool) + 1)
+        return self.take(random.choice(pool, size, p=weights / weights.sum()))
+
+    def similarities(self) -> NDArray[np.float32]:
+        return self.vectors @ self.vectors.T
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stream; rates over the whole of it."""
+
+    exact: NDArray[np.bool_]
+    hit: NDArray[np.bool_]
+    """Semantic hits."""
+    wrong: NDArray[np.bool_]
+
+    @property
+    def hit_rate(self) -> float:
+        """Exact and semantic hits over requests."""
+        return float((self.hit | self.exact).mean())
+
+    @property
+    def false_hit_rate(self) -> float:
+        """Wrong ones among SEMANTIC hits: exact ones are right and would flatter it."""
+        return float(self.wrong.sum() / max(1, self.hit.sum()))
+
+
+def load(name: str) -> Traffic:
+    """One of the data sets as traffic, in file order, each text once."""
+    rows = read(name)
+    wants = _pairs(rows) if "a" in rows[0] else _groups(rows)
+    numbers = {answer: i for i, answer in enumerate(dict.fromkeys(wants.values()))}
+    texts = list(wants)
+    answers = np.array([numbers[wants[text]] for text in texts])
+    return Traffic(name, texts, answers, vectors(make_embedder("all-MiniLM-L6-v2"), texts))
+
+
+def _groups(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Same group, same answer; out of scope is not one answer, so each of those stands alone."""
+    wants: dict[str, str] = {}
+    for i, row in enumerate(rows):
+        wants.setdefault(row["text"], f"oos {i}" if row["group"] == "oos" else row["group"])
+    return wants
+
+
+def _pairs(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Texts joined by duplicate pairs want one answer; all that nothing joins are different.
+
+    Half of the texts come from groups of two or more, so that about 39% could be hits.
+    """
+    parent: dict[str, str] = {}
+
+    def root(text: str) -> str:
+        while parent.setdefault(text, text) != text:
+            parent[text] = parent[parent[text]]
+            text = parent[text]
+        return text
+
+    for row in rows:
+        a, b = root(row["a"]), root(row["b"])
+        if row["label"]:
+            parent[a] = b
+    members: dict[str, list[str]] = {}
+    for text in list(parent):
+        members.setdefault(root(text), []).append(text)
+    order = np.random.default_rng(0).permutation(list(members))
+    groups = [members[str(key)] for key in order]
+    several = [group for group in groups if len(group) > 1][:1900]
+    single = [group for group in groups if len(group) == 1][: 8000 - sum(map(len, several))]
+    return {text: group[0] for group in several + single for text in group}
+
+
+def threshold_run(
+    near: NDArray[np.float32], answers: NDArray[np.int64], threshold: float, warm: int = 0
+) -> Outcome:
+    """A static threshold; the first `warm` requests only fill the cache. Misses are stored."""
+    n = len(answers)
+    absent = np.full(n, GONE)
+    absent[:warm] = 0.0
+    hit, wrong = np.zeros(n, bool), np.zeros(n, bool)
+    for i in range(warm, n):
+        if i:
+            row = near[i, :i] + absent[:i]
+            j = int(row.argmax())
+            if row[j] >= threshold:
+                hit[i], wrong[i] = True, answers[j] != answers[i]
+                continue
+        absent[i] = 0.0
+    return Outcome(np.zeros(n - warm, bool), hit[warm:], wrong[warm:])
+
+
+def shadow_labels(
+    near: NDArray[np.float32], answers: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Score and label of the nearest earlier request: nothing served, everything stored."""
+    best = [int(near[i, :i].argmax()) for i in range(1, len(answers))]
+    scores = np.array([near[i, j] for i, j in enumerate(best, 1)], float)
+    return scores, np.asarray(answers[best] == answers[1:])
+
+
+def policy_run(
+    policy: Policy,
+    traffic: Traffic,
+    near: NDArray[np.float32],
+    *,
+    exact_tier: bool = True,
+    insert_if_different: bool = False,
+) -> Outcome:
+    """A policy on a stream from empty; labels are the true ones."""
+    n = len(traffic.texts)
+    entries = [
+        Entry(str(i), "scope", "", b"answer %d" % i, created=0.0, query=text)
+        for i, text in enumerate(traffic.texts)
+    ]
+    absent = np.full(n, GONE)
+    known: set[str] = set()
+    exact, hit, wrong = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
+    for i, text in enumerate(traffic.texts):
+        if exact_tier and text in known:
+            exact[i] = True
+            continue
+        query = Query(text, traffic.vectors[i])
+        decision = policy.decide(query, _nearest(near[i, :i] + absent[:i], entries))
+        best = next(iter(decision.chosen), None)
+        right = best is not None and _right(traffic, best, i)
+        if decision.action is Action.SERVE:
+            hit[i], wrong[i] = True, not right
+            continue
+        if best is not None and isinstance(policy, Learner):
+            policy.observe(query, best, right)
+        known.add(text)
+        if not (right and insert_if_different):
+            absent[i] = 0.0
+    return Outcome(exact, hit, wrong)
+
+
+def _right(traffic: Traffic, best: Scored, i: int) -> bool:
+    return bool(traffic.answers[int(best.candidate.entry.key)] == traffic.answers[i])
+
+
+def _nearest(row: NDArray[np.float32], entries: list[Entry]) -> list[Scored]:
+    k = min(NEIGHBOURS, len(row))
+    if not k:
+        return []
+    top = np.argpartition(-row, k - 1)[:k]
+    order = top[np.argsort(-row[top])]
+    return [
+        Scored(Candidate(entries[j], float(row[j])), Score(float(row[j]), "cosine"))
+        for j in order
+        if row[j] > -1.0
+    ]
+
+
+def best_in_hindsight(
+    run: Callable[[float], Outcome],
+    budget: float,
+    thresholds: Sequence[float] = tuple(np.linspace(0.99, 0.6, 24)),
+) -> tuple[float, Outcome | None]:
+    """The threshold with most hits among those that kept the budget; 0 and None if none did."""
+    best: tuple[float, Outcome | None] = (0.0, None)
+    for threshold in thresholds:
+        outcome = run(threshold)
+        kept = outcome.false_hit_rate <= budget and outcome.hit.any()
+        if kept and (best[1] is None or outcome.hit_rate > best[1].hit_rate):
+            best = threshold, outcome
+    return best
