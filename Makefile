@@ -23,8 +23,10 @@ check: .venv/ready ## formatting, lint, types, the direction of imports
 	$(BIN)/mypy tests/typing/api.py
 	$(BIN)/lint-imports
 
-bench: .venv/ready ## what a hit costs, measured here
-	$(BIN)/python -m benchmarks
+bench: .venv/ready ## what a hit costs here; how right hits are, if SEMCACHE_DATA names the data
+	$(BIN)/python -m benchmarks.langchain_exact_hit
+	$(BIN)/python -m benchmarks.embedding --rounds 50
+	$(if $(SEMCACHE_DATA),$(BIN)/python -m benchmarks.quality)
 
 docs: .venv/ready ## run every example in the README, docs/ and notebooks/
 	$(BIN)/python -m pytest tests/integration/test_docs.py tests/integration/test_notebooks.py
