@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from semcache_core.evaluators.bm25 import BM25
+from semcache_core.evaluators.cohere import CohereEvaluator
 from semcache_core.evaluators.compose import (
     Stage,
     aevaluate,
@@ -12,6 +14,7 @@ from semcache_core.evaluators.compose import (
     guarded,
     weighted,
 )
+from semcache_core.evaluators.cross_encoder import CrossEncoderEvaluator
 from semcache_core.evaluators.default import (
     RECOMMENDED_FLOOR,
     RECOMMENDED_THRESHOLD,
@@ -19,16 +22,25 @@ from semcache_core.evaluators.default import (
 )
 from semcache_core.evaluators.distance import L2, Cosine, Exact
 from semcache_core.evaluators.guards import Guards
+from semcache_core.evaluators.kreciprocal import KReciprocal
+from semcache_core.evaluators.sequence import SequenceMatch
+from semcache_core.evaluators.time import TimeDecay
 from semcache_core.evaluators.verifier import Verifier
 
 __all__ = [
+    "BM25",
     "L2",
     "RECOMMENDED_FLOOR",
     "RECOMMENDED_THRESHOLD",
+    "CohereEvaluator",
     "Cosine",
+    "CrossEncoderEvaluator",
     "Exact",
     "Guards",
+    "KReciprocal",
+    "SequenceMatch",
     "Stage",
+    "TimeDecay",
     "Verifier",
     "aevaluate",
     "all_of",

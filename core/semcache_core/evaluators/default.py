@@ -10,13 +10,16 @@ from semcache_core.evaluators.guards import Guards
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
-RECOMMENDED_THRESHOLD = 0.7
-"""For `default_evaluator` with all-MiniLM-L6-v2: what `benchmarks/quality.py` was read for."""
-RECOMMENDED_FLOOR = 0.6
+RECOMMENDED_THRESHOLD = 0.6
+"""For `default_evaluator` with all-MiniLM-L6-v2, read off `benchmarks/quality.py`.
+
+For traffic whose questions differ in a name or a value only (slots), 0.85 is the place to start.
+"""
+RECOMMENDED_FLOOR = 0.65
 """Cosine similarity below which a candidate is not worth scoring, for the same model."""
 
 
-def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "safe") -> BaseEvaluator:
+def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "core") -> BaseEvaluator:
     """Guards first, then the verifier for those that pass. Raises `ConfigError` for unknown guards.
 
     The score is a probability (see `Verifier`), for which `RECOMMENDED_THRESHOLD` was measured.

@@ -50,13 +50,17 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "constraints": constraints.differ,
     }
 )
+_SOFT = frozenset({"names", "substitution", "constraints"})
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "off": (),
+        "core": tuple(name for name in FINDERS if name not in _SOFT),
         "safe": tuple(name for name in FINDERS if name != "constraints"),
         "strict": tuple(FINDERS),
     }
 )
+"""core: what a verifier behind the guards cannot judge. safe: what guards need that stand alone.
+strict: also what is added to or left out of a question, which costs paraphrases."""
 
 
 def findings(query: str, stored: str) -> dict[str, str]:
@@ -69,7 +73,7 @@ def findings(query: str, stored: str) -> dict[str, str]:
 class Guards(BaseEvaluator):
     """Rejects candidates whose question differs from the query in a way that changes the answer.
 
-    `guards` is a preset ("safe", "strict", "off") or a tuple of guard names (see `FINDERS`).
+    `guards` is a preset ("off", "core", "safe", "strict") or a tuple of names (see `FINDERS`).
     Scores are 1.0, or 0.0 and rejected. A candidate without a question is left alone.
     """
 

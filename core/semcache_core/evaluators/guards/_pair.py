@@ -135,6 +135,15 @@ def same_word(a: str, b: str) -> bool:
     return at >= 4 and a[at:] in _SUFFIXES and b[at:] in _SUFFIXES
 
 
+def slips(pair: Pair) -> int:
+    """How many words of the two texts are typos of one of the other's."""
+    return _slips(pair.diff_a, pair.b) + _slips(pair.diff_b, pair.a)
+
+
+def _slips(words: Words, other: Text) -> int:
+    return sum([_mistyped(word, other) for word in words]) if len(words) <= _MANY else 0
+
+
 def said(words: Sequence[Word]) -> str:
     """Words for a reason, at most four of them."""
     shown = ", ".join(word.text for word in words[:4])

@@ -166,10 +166,16 @@ def _spelt_out(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:
             part *= factors[token.text]
             if part >= 1_000:
                 total, part = total + part, 0
-        else:
+        elif not (token.text == "and" and _goes_on(tokens, at + used, part or total)):
             break
         used += 1
     return used, float(total + part), str(total + part)
+
+
+def _goes_on(tokens: Sequence[Token], at: int, sofar: int) -> bool:
+    """Whether the "and" here is that of "two hundred and ten"."""
+    following = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    return sofar >= 100 and sofar % 100 == 0 and following in _lexicon.number_words()[0]
 
 
 def _digits(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:

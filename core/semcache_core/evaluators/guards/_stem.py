@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from semcache_core.evaluators.guards import _lexicon
 
+_OUR = re.compile(r"(?<=av|ol|ab|hb|on|um|am|rm|ig|nd|lm)our|our$")
 _VOWELS = frozenset("aeiouy")
 _ENDINGS = ("ingly", "edly", "ing", "ed", "ly")
 
@@ -29,7 +31,9 @@ def _spelling(word: str) -> str:
     word = word.replace("isation", "ization")
     if word.endswith(("ise", "yse")) and len(word) > 5:
         word = word[:-2] + "ze"
-    return word[:-3] + "or" if word.endswith("our") and len(word) > 5 else word
+    if "our" not in word or len(word) < 6:
+        return word
+    return _OUR.sub("or", word)
 
 
 @lru_cache(maxsize=65_536)

@@ -167,6 +167,8 @@ def _expand(token: Token) -> Iterator[Token]:
 
 def _bare(text: str) -> str:
     text = text.removesuffix("'s")
+    if "-" in text and text[0].isalpha():
+        return text.replace("-", "")  # "w-2" is "w2"
     dotted = text.replace(".", "")
     # "u.s." and "p.m." are one word; "node.js" keeps its dot.
     return dotted if len(dotted) <= 3 and all(len(part) == 1 for part in text.split(".")) else text

@@ -25,8 +25,8 @@ def _identifiers(text: Text) -> frozenset[str]:
 
 
 def _bare(word: str) -> str:
-    """One form for "w-2" and "w2", "v2.10.0" and "2.10.0"."""
-    return word.replace("-", "").removeprefix("v") if word[-1].isdigit() else word
+    """One form for "v2.10.0" and "2.10.0"."""
+    return word.removeprefix("v") if word[-1].isdigit() else word
 
 
 def _is_identifier(word: str) -> bool:

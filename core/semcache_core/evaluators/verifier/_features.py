@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from semcache_core.evaluators.guards import _lexicon, constraints
-from semcache_core.evaluators.guards._pair import Pair, Words
+from semcache_core.evaluators.guards._pair import Pair, slips
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
 SIGNS = MappingProxyType(
@@ -23,7 +23,6 @@ SIGNS = MappingProxyType(
         "cosine": 1,
         "left": -1,
         "left_one": -1,
-        "heaviest": -1,
         "names": -1,
         "constraint": -1,
         "asked": -1,
@@ -46,24 +45,22 @@ def features(cosine: float, pair: Pair) -> tuple[float, ...]:
     """The numbers, in the order of `SIGNS`.
 
     cosine: of the embeddings. left: share of what the two texts say, weighted by rarity, that the
-    other does not say; left_one: how much more of it one text has; heaviest: its rarest word;
-    names: names in it. constraint: one question narrows the other. asked: they ask with different
-    question words, or one only tells. owners: "my" against "your". typos: share of words that
-    only differ by a slip, which a cosine punishes too much.
+    other does not say; left_one: how much more of it one text has; names: names in it.
+    constraint: one question narrows the other. asked: they ask with different question words, or
+    one only tells. owners: "my" against "your". typos: what the cosine lacks of 1, as far as
+    slips explain it: it punishes them too much.
     """
     a, b = pair.a, pair.b
     left_a, left_b = _mass(pair.left_a), _mass(pair.left_b)
-    left = pair.left_a + pair.left_b
     return (
         cosine,
         (left_a + left_b) / (_content_mass(a) + _content_mass(b) or 1.0),
         abs(left_a - left_b),
-        max([weight(word.text) for word in left], default=0.0),
-        float(sum([word.name for word in left])),
+        float(sum([word.name for word in (*pair.left_a, *pair.left_b)])),
         float(bool(constraints.differ(pair))),
         float(_differ(_asked(a), _asked(b))),
         float(a.every & _OWNERS != b.every & _OWNERS),
-        _slips(pair) / (len(a.content) + len(b.content) or 1),
+        (1.0 - cosine) * _slipped(pair),
     )
 
 
@@ -87,13 +84,10 @@ def _content_mass(text: Text) -> float:
     return _mass(text.content)
 
 
-def _slips(pair: Pair) -> int:
-    """Unknown words that the other text answers after all."""
-    return _unknown(pair.diff_a + pair.diff_b) - _unknown(pair.left_a + pair.left_b)
-
-
-def _unknown(words: Words) -> int:
-    return sum([not word.known for word in words])
+def _slipped(pair: Pair) -> float:
+    """1 if at least a quarter of the content words are slips, less in proportion."""
+    words = len(pair.a.content) + len(pair.b.content)
+    return min(1.0, 4.0 * slips(pair) / words) if words else 0.0
 
 
 def _differ(a: str, b: str) -> bool:

@@ -1,0 +1,82 @@
+"""A cross-encoder of sentence-transformers, asked in the grey zone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+from semcache_core.errors import ConfigError, MissingDependency
+from semcache_core.evaluators._grey import GreyZoneEvaluator, Zone
+from semcache_core.models import Candidate, Query
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+DEFAULT_MODEL = "cross-encoder/quora-distilroberta-base"
+
+
+class CrossEncoderEvaluator(GreyZoneEvaluator):
+    """Reads query and stored question together: dearer and often better than two embeddings.
+
+    `model` is a name, a folder, or a `CrossEncoder` with one label whose outputs are
+    probabilities, or logits that its own activation function (the sigmoid) turns into such; a
+    named model is loaded when first asked. `backend` is "torch" or "onnx". Reimers and Gurevych
+    2019, "Sentence-BERT", section 4, on why pairs read together are judged better.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | CrossEncoder = DEFAULT_MODEL,
+        *,
+        grey_zone: Zone = (0.7, 0.97),
+        backend: Literal["torch", "onnx"] = "torch",
+        batch_size: int = 32,
+    ) -> None:
+        """Raise `ConfigError` for an unknown backend or an empty grey zone."""
+        super().__init__(grey_zone)
+        if backend not in {"torch", "onnx"}:
+            raise ConfigError(f"backend={backend!r}: use 'torch' or 'onnx'")
+        self._spec = model
+        self._backend = backend
+        self._batch_size = batch_size
+        self._model: Any = None if isinstance(model, str | Path) else model
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        return "cross_encoder"
+
+    def _judge(self, query: Query, candidates: Sequence[Candidate]) -> list[float]:
+        pairs = [(query.text, one.entry.query or "") for one in candidates]
+        # The tokenizers of transformers keep state between calls: one thread at a time.
+        with self._lock:
+            scores = self._loaded().predict(
+                pairs, batch_size=self._batch_size, show_progress_bar=False
+            )
+        return [_probability(score) for score in scores]
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            try:
+                from sentence_transformers import CrossEncoder
+            except ImportError as error:
+                raise MissingDependency(
+                    "CrossEncoderEvaluator", "sentence-transformers", "local"
+                ) from error
+            self._model = CrossEncoder(str(self._spec), backend=self._backend)
+        return self._model
+
+
+def _probability(score: Any) -> float:
+    value = float(score)
+    if not math.isfinite(value):
+        raise ValueError(f"the model returned {value}")
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(
+            f"the model returned {value}, no probability: load it with"
+            " activation_fn=torch.nn.Sigmoid()"
+        )
+    return value

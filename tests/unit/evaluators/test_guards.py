@@ -1,0 +1,209 @@
+"""Guards: what they reject, with which words, and what they let pass."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from evaluator_values import candidate, query
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semcache_core.errors import ConfigError
+from semcache_core.evaluators.guards import FINDERS, PRESETS, Guards, findings
+
+DIFFERENT = [
+    ("numbers", "the 10 best films", "the 12 best films"),
+    ("numbers", "convert two miles to km", "convert three miles to km"),
+    ("numbers", "a tip of 15 percent", "a tip of 20%"),
+    ("numbers", "how far is 5 km in miles", "how far is 5 km in metres"),
+    ("numbers", "is Python 3.1 out", "is Python 3.10 out"),
+    ("numbers", "wake me at 3:30 pm", "wake me at 3:30 am"),
+    ("numbers", "music of the eighties", "music of the 1970s"),
+    ("numbers", "flats under $1,500", "flats under $2,500"),
+    ("numbers", "who won it in 2019-05-01", "who won it in 2018-05-01"),
+    ("dates", "weather in Rome today", "weather in Rome tomorrow"),
+    ("dates", "opening hours", "opening hours on friday"),
+    ("dates", "rates of last year", "rates of next year"),
+    ("dates", "weather tomorrow", "weather the day after tomorrow"),
+    ("identifiers", "fix CVE-2024-3094", "fix CVE-2024-3095"),
+    ("identifiers", "what does == do in js", "what does === do in js"),
+    ("identifiers", "drop user_id", "drop order_id"),
+    ("negation", "which nuts can I eat", "which nuts can I not eat"),
+    ("negation", "why does it start at boot", "why doesn't it start at boot"),
+    ("negation", "Darf ich das essen und trinken?", "Darf ich das nicht essen und trinken?"),
+    ("antonyms", "how to enable the firewall", "how to disable the firewall"),
+    ("antonyms", "foods that raise iron", "foods that lower iron"),
+    ("antonyms", "is it legal here", "is it illegal here"),
+    ("antonyms", "turn on the light", "turn off the light"),
+    ("kinds", "capital of france", "capital of spain"),
+    ("kinds", "reverse a list in python", "reverse a list in ruby"),
+    ("kinds", "rooms in new york", "rooms in san francisco"),
+    ("names", "who wrote Middlemarch first", "who wrote Ulysses first"),
+    ("names", "install zustand", "install recoilx"),
+    ("roles", "flights from lima to quito", "flights from quito to lima"),
+    ("roles", "did Ajax beat Porto", "did Porto beat Ajax"),
+    ("roles", "convert a string to a number", "convert a number to a string"),
+    ("questions", "who is the owner of it", "where is the owner of it"),
+    ("questions", "how long is the bridge", "how old is the bridge"),
+    ("questions", "Yes, close it", "No, close it"),
+    ("orders", "play some jazz songs", "play some old songs"),
+    ("substitution", "recipe for plum jam", "recipe for fig jam"),
+    ("constraints", "how do I deploy it", "how do I deploy it without downtime"),
+    ("constraints", "a good soup recipe", "a good vegan soup recipe"),
+    ("language", "How do I renew my passport?", "Wie kann ich meinen Pass erneuern?"),
+    ("language", "What is the capital of it?", "它的首都是什么?"),
+]
+
+SAME = [
+    ("I have two cats", "I have 2 cats"),
+    ("a dozen eggs weigh what", "12 eggs weigh what"),
+    ("how long is 1 km on foot", "how long is 1000 m on foot"),
+    ("a tip of 15 percent", "a tip of 15%"),
+    ("meet at 3pm", "meet at 15:00"),
+    ("on 2024-01-05", "on January 5, 2024"),
+    ("I can't log in", "I cannot log in"),
+    ("What's the capital of Peru?", "what is the capital of peru"),
+    ("difference between TCP and UDP", "difference between UDP and TCP"),
+    ("distance between Lima and Quito", "distance between Quito and Lima"),
+    ("my favourite colour", "my favorite color"),
+    ("how do I clear the cache", "how do i clera the cahce"),
+    ("In Python, how do I sort a list?", "How do I sort a list in Python?"),
+    ("Hi, could you please tell me how to undo a commit? Thanks!", "How do I undo a commit?"),
+    ("it is not working", "it is broken"),
+    ("is it not safe", "is it dangerous"),
+    ("what is the w-2 form", "what is the w2 form"),
+    ("living in the USA", "living in the United States"),
+    ("What is the weather in Rome?", "What is the weather in Rome today?"),
+    ("two hundred and ten pages", "210 pages"),
+    ("twenty five people", "25 people"),
+    ("5 million users", "5,000,000 users"),
+    ("a salary of 100k", "a salary of 100,000"),
+    ("open at 9 in the morning", "open at 9am in the morning"),
+    ("who are they", "Who Are They?"),
+    ("flat for $80", "flat for 80"),
+]
+
+
+@pytest.mark.parametrize(("guard", "a", "b"), DIFFERENT)
+def test_what_changes_the_answer_is_found(guard: str, a: str, b: str) -> None:
+    """The guard of that name finds it in both directions, and says so in words."""
+    for pair in ((a, b), (b, a)):
+        assert findings(*pair).get(guard), findings(*pair)
+        score = Guards((guard,)).score(query(pair[0]), [candidate(pair[1])])[0]
+        assert (score.value, score.rejected) == (0.0, True)
+        assert score.reason
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_what_changes_nothing_passes(a: str, b: str) -> None:
+    """Other spellings, orders and frames of one question are no finding of the safe preset."""
+    for pair in ((a, b), (b, a)):
+        score = Guards("safe").score(query(pair[0]), [candidate(pair[1])])[0]
+        assert not score.rejected, score.reason
+        assert score.value == 1.0
+
+
+def test_a_reason_names_both_sides() -> None:
+    """A person can see what differs."""
+    assert findings("the 10 best", "the 12 best")["numbers"] == "numbers differ: 10 / 12"
+    assert findings("top five films", "top films")["numbers"] == "numbers differ: 5 / none"
+    assert "spain" in findings("capital of france", "capital of spain")["kinds"]
+
+
+def test_known_words_one_letter_apart_are_no_typo() -> None:
+    """Iran is not Iraq, and Austria not Australia."""
+    assert findings("trade with iran", "trade with iraq")
+    assert findings("trade with austria", "trade with australia")
+
+
+def test_long_reasons_are_cut() -> None:
+    """Four words are enough for a reason."""
+    reason = findings("play jazz", "play one two rock salsa tango waltz polka swing")["orders"]
+    assert reason.endswith("...")
+
+
+OTHER = [
+    ("今天天气怎么样?", "今天天气如何?"),
+    ("서울 날씨 어때?", "서울의 날씨는 어떤가요?"),
+    ("Wie wird das Wetter in Berlin?", "Wie ist das Wetter in Berlin?"),
+    ("東京の天気は?", "東京の天気はどう?"),
+    ("Какая погода в Москве?", "Какая сейчас погода в Москве?"),
+    ("👍🏽", "👍"),
+    ("", ""),
+    ("", "hello"),
+    ("\x00\x00", "\x00"),
+    ("?!...", "---"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), OTHER)
+def test_other_languages_and_no_language_pass(a: str, b: str) -> None:
+    """Paraphrases in other languages, emoji, nothing and control characters are let pass."""
+    assert Guards("core").reason(a, b) == ""
+
+
+def test_numbers_count_in_every_language() -> None:
+    """Digits are digits."""
+    assert Guards().reason("给我5个例子", "给我7个例子")
+    assert Guards().reason("회원 3명", "회원 4명")
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_survived_and_the_same_text_passes(a: str, b: str) -> None:
+    """No text makes a guard raise, and none differs from itself."""
+    assert isinstance(Guards("strict").reason(a, b), str)
+    assert Guards("strict").reason(a, a) == ""
+
+
+LOOKED_FOR = ("not", "5", "five", "km", "from", "lima", "to", "quito", "no", "play", "3pm", "€")
+
+
+@given(st.lists(st.sampled_from(LOOKED_FOR)))
+@settings(max_examples=150, deadline=None)
+def test_any_words_are_survived(words: list[str]) -> None:
+    """No mixture of the words that guards look for makes one raise."""
+    text = " ".join(words)
+    assert Guards("strict").reason(text, text) == ""
+    assert isinstance(Guards("strict").reason(text, "5 km from lima to quito"), str)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "1,", "1.1.", "a'", "not ", "word ", "=", "é", "十", "a-", "12:"]
+)
+def test_long_texts_take_linear_time(unit: str) -> None:
+    """Four times the text takes nowhere near sixteen times as long."""
+    took = []
+    for length in (25_000, 100_000):
+        text = (unit * length)[:length]
+        start = time.process_time()
+        Guards("strict").reason(text, text + " x")
+        took.append(time.process_time() - start)
+    assert took[1] < 12 * took[0] + 0.3
+
+
+def test_an_entry_without_a_question_is_left_alone() -> None:
+    """What was stored for exact matches only has nothing to compare."""
+    assert not Guards().score(query("the 10 best"), [candidate(None)])[0].rejected
+
+
+def test_presets_grow() -> None:
+    """Each preset holds all of the weaker one, and "off" rejects nothing."""
+    off, core, safe, strict = (set(PRESETS[n]) for n in ("off", "core", "safe", "strict"))
+    assert off < core < safe < strict == set(FINDERS)
+    assert Guards("off").reason("the 10 best", "the 12 best") == ""
+
+
+@pytest.mark.parametrize("wrong", ["sfae", ("numbers", "nombers")])
+def test_unknown_guards_are_refused(wrong: str | tuple[str, ...]) -> None:
+    """The message names what there is."""
+    with pytest.raises(ConfigError, match=r"numbers|safe"):
+        Guards(wrong)
+
+
+def test_chosen_guards_are_the_only_ones() -> None:
+    """A tuple of names switches the others off, and a name twice counts once."""
+    guards = Guards(("numbers", "numbers"))
+    assert guards.guards == ("numbers",)
+    assert guards.reason("enable it", "disable it") == ""
