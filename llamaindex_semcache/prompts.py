@@ -19,7 +19,13 @@ from llamaindex_semcache.messages import (
     spoken,
     text_and_others,
 )
-from llamaindex_semcache.scope import Context, Masked, masked_messages, masked_text
+from llamaindex_semcache.scope import (
+    Context,
+    Masked,
+    from_template,
+    masked_messages,
+    masked_text,
+)
 from semcache_core.questions import own_question
 from semcache_core.turns import Mode, Turns
 
@@ -63,7 +69,8 @@ class Reading:
         """A completion's text: by its template, else as a question of its own."""
         kind: Kind = "react" if _AGENT_TEXT.search(prompt) else "question"
         masked = masked_text(llm, prompt, self.names, self.context)
-        return _scoped(masked, kind) if masked else self._text(prompt, kind, own_question(prompt))
+        own = None if from_template() else own_question(prompt)
+        return _scoped(masked, kind) if masked else self._text(prompt, kind, own)
 
     def _text(self, text: str, kind: Kind, own: str | None) -> Parts:
         found = self.hook(text) if self.hook is not None else own
@@ -78,7 +85,7 @@ class Reading:
         if last is None or (plain[last + 1 :] and kind != "after tools"):
             return Parts(None, plain, "the last message is not the user's", kind)
         text, others = text_and_others(plain[last]["content"])
-        one = None if "\n" in text.strip() else text.strip()
+        one = None if from_template() or "\n" in text.strip() else text.strip()
         parts = self._text(text, kind, one)
         if parts.question is None:
             return Parts(None, plain, parts.why, kind)

@@ -65,6 +65,12 @@ def running_scope() -> PromptScope | None:
     return _scope.get()
 
 
+def from_template() -> bool:
+    """Whether the running call's text is a template that was filled in: no question of its own."""
+    scope = _scope.get()
+    return scope is not None and bool(scope.template.template_vars)
+
+
 @contextmanager
 def entered(scope: PromptScope) -> Iterator[None]:
     """Inside, prompts are read by this template."""

@@ -112,7 +112,7 @@ def caching_of(twin: Any) -> Caching:
 
 
 def _provider_class(llm: LLM) -> type[LLM]:
-    found: Any = next(kind for kind in type(llm).__mro__ if not issubclass(kind, Twin))
+    found: Any = next(kind for kind in type(llm).__mro__ if not issubclass(kind, Scoped))
     return cast(type[LLM], found)
 
 

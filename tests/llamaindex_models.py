@@ -32,10 +32,11 @@ def last_text(body: dict[str, Any]) -> str:
     return content if isinstance(content, str) else content[-1].get("text", "")
 
 
-# Since anthropic 2 `MessageParam` is a union of two TypedDicts, and the newest release of the LLM
-# class (0.12.3) still calls it to make one. A TypedDict makes a dict; everything else is its own.
-if get_origin(anthropic_utils.MessageParam) is Union:
-    anthropic_utils.MessageParam = dict  # type: ignore[misc]  # see above
+# Since anthropic 2 these are unions of TypedDicts, and the newest release of the LLM class (0.12.3)
+# still calls them to make one. A TypedDict makes a dict; everything else is the class's own.
+for _name in ("MessageParam", "BetaMessageParam"):
+    if get_origin(getattr(anthropic_utils, _name)) is Union:
+        setattr(anthropic_utils, _name, dict)
 
 
 class Provider:
