@@ -71,7 +71,7 @@ def folder() -> Path:
     """Where the data is; ends the program with a hint if SEMCACHE_DATA does not say so."""
     path = os.environ.get("SEMCACHE_DATA", "")
     if not Path(path or "/nowhere").is_dir():
-        sys.exit("SEMCACHE_DATA must name the folder with the data sets (see benchmarks/README.md)")
+        sys.exit("SEMCACHE_DATA must name the folder with the data sets")
     return Path(path)
 
 
