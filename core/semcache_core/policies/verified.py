@@ -37,9 +37,9 @@ class VerifiedPolicy(CalibratedPolicy):
 
     The features of the best candidate among those handed over (5 or more are wanted): its value;
     the answer-aware margin to the nearest different answer; the share of the others that hold its
-    answer; the log odds of its answer's labels so far. Every answer is stored: with the groups known,
-    near ones of the same group help. Storing only different ones, as vCache must, cost two fifths
-    of the hits (BANKING77 at 5%: 27% against 46%).
+    answer; the log odds of its answer's labels so far. Every answer is stored: with the groups
+    known, near ones of the same group help. Storing only different ones, as vCache must, cost two
+    fifths of the hits (BANKING77 at 5%: 27% against 46%).
 
     The rest is `CalibratedPolicy`, on the learnt probability in place of the value; by default
     every miss is compared, and `fill` is 1, since margin and votes already show how thin the cache
