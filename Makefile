@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 .DELETE_ON_ERROR:
 .PHONY: demo test check bench docs constraints clean
 
-demo: .venv/ready ## the main job: a chatbot's questions through a cache on disk
+demo: .venv/usable ## the main job: a chatbot's questions through a cache on disk
 	$(BIN)/semcache demo
 
 test: .venv/ready ## all tests, with the coverage gate
@@ -47,10 +47,16 @@ clean: ## what the other targets left behind, but for .venv
 	  echo "'$(PYTHON) -m venv' failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-# The largest download comes first and alone, so that it is kept when a later step fails.
-.venv/ready: .venv/made pyproject.toml constraints.txt
-	@echo "Installing into .venv: some minutes the first time"
+# The largest download comes first and alone, so that it is kept when a later step fails. The build
+# backend is installed rather than isolated, so that it is the pinned one.
+.venv/usable: .venv/made pyproject.toml constraints.txt
+	@echo "Installing semcache into .venv: some minutes the first time"
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
 	@$(PIP) "$$(grep '^hatchling==' constraints.txt)"
+	@$(PIP) --no-build-isolation --editable '.[langchain,offline]'
+	@touch $@
+
+.venv/ready: .venv/usable
+	@echo "Installing what tests and checks need"
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
