@@ -19,7 +19,9 @@ from langchain_semcache.question import Hook, question_hook
 from langchain_semcache.rejecting import mark_of
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.control import Control, changed
+from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
+from semcache_core.evaluators import conversation_evaluator
 from semcache_core.lru import LRU
 from semcache_core.models import Hit, Miss, Outcome
 from semcache_core.turns import Turns
@@ -40,7 +42,8 @@ class SemanticCache(Core, BaseCache):
     question, query or input (or a pair of template and variable). `conversation` is "exact" or
     "sequence" (earlier turns are compared by meaning). `turns` says which turns are cached and how.
     `when` is a predicate on the running config (its tags, metadata, configurable): where it is
-    false, or fails, nothing is served and nothing is stored.
+    false, or fails, nothing is served and nothing is stored. `cacheable` is a predicate on the text
+    of the last human message (or the plain prompt), which has to answer alike each time.
 
     Raises `ConfigError` for arguments that cannot work.
     """
@@ -55,21 +58,26 @@ class SemanticCache(Core, BaseCache):
         conversation: str = "exact",
         turns: Turns | None = None,
         when: When | None = None,
+        cacheable: Callable[[str], bool] | None = None,
         **core: Any,
     ) -> None:
         if conversation not in ("exact", "sequence"):
             raise ConfigError(
                 f"conversation: {conversation!r} was given; give 'exact' or 'sequence'"
             )
-        if when is not None and not callable(when):
-            raise ConfigError(f"when: {when!r} was given; give a callable config -> bool")
+        for name, rule in {"when": when, "cacheable": cacheable}.items():
+            if rule is not None and not callable(rule):
+                raise ConfigError(f"{name}: {rule!r} was given; give a callable -> bool")
         self._when = when
         self.twins: dict[Any, type] = {}
-        self.planner = Planner(turns or Turns(), question_hook(question), conversation)
+        self.planner = Planner(turns or Turns(), question_hook(question), conversation, cacheable)
         self.plans: LRU[Any, Plan] = LRU(4096)
         self._misses: LRU[str, Miss] = LRU(4096)
         self._written: LRU[str, str] = LRU(4096)
         tenant = _tenant(namespace) if callable(namespace) else namespace
+        if conversation == "sequence" and core.get("evaluator") is None:
+            embedding = make_embedder(embedding)
+            core["evaluator"] = conversation_evaluator(embedding)
         super().__init__(path, embedder=embedding, namespace=tenant, **core)
 
     # -- LangChain's seam ------------------------------------------------------------------------

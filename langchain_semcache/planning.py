@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,14 @@ class Planner:
     turns: Turns
     hook: QuestionHook | None = None
     conversation: str = "exact"
+    cacheable: Callable[[str], bool] | None = None
 
     def plan(self, parsed: list[Message] | str, params: Params, exact: Any, namespace: str) -> Plan:
         """`exact` is everything beside the messages that must match: the model, its parameters."""
         request = split(parsed, self.hook, self.conversation)
         mode = self._mode(request.kind, params)
+        if self.cacheable is not None and not self.cacheable(request.text):
+            mode = "off"
         question = request.question
         semantic = mode == "semantic" and question.text is not None
         prompt = make_prompt(

@@ -58,6 +58,8 @@ class Request:
     whole: Any
     """All of it, for when only an exact match may hit."""
     kind: Kind = "question"
+    text: str = ""
+    """The last human message's text, or the plain prompt: what predicates and hooks read."""
     turns: tuple[str, ...] = ()
     """Earlier turns, when they are compared by meaning; `question.exact` is then without them."""
 
@@ -149,14 +151,16 @@ def split(
     """Find the question; everything else must match exactly."""
     if isinstance(parsed, str):
         kind: Kind = "react" if _REACT.search(parsed) else "question"
-        return Request(_of_text(parsed, hook, own_question(parsed)), parsed, kind)
+        return Request(_of_text(parsed, hook, own_question(parsed)), parsed, kind, parsed)
     last = _last_human(parsed)
     if last is None:
         return Request(Question(None, parsed, "no human message"), parsed)
     tail = parsed[last + 1 :]
     after_tools = any(message["role"] in {"tool", "function"} for message in tail)
     if tail and not after_tools:
-        return Request(Question(None, parsed, "the last message is not the human's"), parsed)
+        text = _text_and_others(parsed[last]["content"])[0]
+        why = "the last message is not the human's"
+        return Request(Question(None, parsed, why), parsed, text=text)
     return _of_human(parsed, last, "after tools" if after_tools else None, hook, conversation)
 
 
@@ -195,14 +199,14 @@ def _of_human(
     kind = kind or ("react" if _REACT.search(text) else "question")
     question = _of_text(text, hook, _one_paragraph(text))
     if question.text is None:
-        return Request(question, messages, kind)
+        return Request(question, messages, kind, text)
     rest = {**human, "content": [question.exact, *others]}
     before: list[Message] = messages[:last]
     spoken: tuple[str, ...] = ()
     if conversation == "sequence":
         before, spoken = _spoken(before)
     exact = [*before, rest, *messages[last + 1 :]]
-    return Request(replace(question, exact=exact), messages, kind, spoken)
+    return Request(replace(question, exact=exact), messages, kind, text, spoken)
 
 
 def _one_paragraph(text: str) -> str | None:

@@ -27,7 +27,7 @@ def mark_of(response: Any) -> dict[str, Any] | None:
     or an id.
     """
     if isinstance(response, str):
-        return {"hit": Reason.EXACT.value, "id": response, "prompt": response}
+        return {"hit": Reason.EXACT.value, "id": response, "prompt": response, "fresh": True}
     if isinstance(response, ChatResult):
         response = response.generations[0]
     if isinstance(response, LLMResult):

@@ -31,7 +31,7 @@ from semcache_core.flow import (
     withholding,
 )
 from semcache_core.judges import EqualAnswers
-from semcache_core.keys import make_prompt
+from semcache_core.keys import make_prompt, variant
 from semcache_core.learning import Label, Learning
 from semcache_core.lru import LRU
 from semcache_core.models import Candidate, Entry, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
@@ -396,7 +396,9 @@ class SemanticCache:
         if not (isinstance(mark, Mapping) and {"id", "prompt", "hit"} <= mark.keys()):
             raise ConfigError(f"report_wrong: give a hit or its mark, not {hit!r}")
         if mark["hit"] == Reason.EXACT.value:
-            self.delete(mark["id"])
+            # Of several answers to a prompt a fresh one does not know its place: all go.
+            several = self._parts.variety.answers if mark.get("fresh") else 1
+            self.delete(*(variant(mark["id"], number) for number in range(several)))
             return
         if self._next is not None:
             self._next.report_wrong(mark)
@@ -459,6 +461,10 @@ class SemanticCache:
     async def aclose(self) -> None:
         """As `close`, on the event loop."""
         await arun(blocking(self.close))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: who copies a model that holds a cache means the same cache."""
+        return self
 
     def __enter__(self) -> Self:
         return self
