@@ -51,7 +51,10 @@ class FakeHub:
             }
             return 200, {"Content-Type": "application/json"}, json.dumps(about).encode()
         for name in self.files():
-            if path in (f"/{self.name}/resolve/{COMMIT}/{name}", f"/{self.name}/resolve/main/{name}"):
+            if path in (
+                f"/{self.name}/resolve/{COMMIT}/{name}",
+                f"/{self.name}/resolve/main/{name}",
+            ):
                 headers = {"ETag": f'"{self._etag(name)}"', "X-Repo-Commit": COMMIT}
                 return 200, headers, (self.folder / name).read_bytes()
         return 404, {"X-Error-Code": "RepoNotFound"}, b"{}"

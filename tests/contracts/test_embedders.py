@@ -1,4 +1,4 @@
-"""What every embedder must do, run over each kind, with the real MiniLM wherever a model is used."""
+"""What every embedder must do, run over each kind; models are the real MiniLM."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Chroma(EmbeddingFunction[Documents]):
     def __init__(self) -> None:
         pass
 
-    def __call__(self, input: Documents) -> Embeddings:
+    def __call__(self, input: Documents) -> Embeddings:  # noqa: A002  # Chroma's name
         return [np.array(row, np.float32) for row in hashed(input)]
 
     @staticmethod

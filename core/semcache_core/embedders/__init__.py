@@ -12,6 +12,7 @@ from semcache_core.embedders.adapters import (
     LlamaIndexEmbedder,
     adapted,
 )
+from semcache_core.embedders.encoder import EncoderEmbedder
 from semcache_core.embedders.onnx import OnnxEmbedder
 from semcache_core.embedders.sentence_transformers import SentenceTransformerEmbedder
 from semcache_core.embedders.testing import HashEmbedder
@@ -24,6 +25,7 @@ __all__ = [
     "CachingTokenEmbedder",
     "CallableEmbedder",
     "ChromaEmbedder",
+    "EncoderEmbedder",
     "HashEmbedder",
     "LangChainEmbedder",
     "LlamaIndexEmbedder",
@@ -45,9 +47,9 @@ def make_embedder(
     """An embedder with a cache of recent texts, ready to be shared by threads and tasks.
 
     `spec`: None (all-MiniLM-L6-v2, on onnxruntime), the name or folder of a sentence-transformers
-    model, an `Embedder`, a LangChain `Embeddings`, a LlamaIndex `BaseEmbedding`, a Chroma embedding
-    function, or a callable of a list of texts or of one text, synchronous or not. `identity` and
-    `window` (word pieces) describe one of the last four, which cannot always tell.
+    model, a loaded one, an `Embedder`, a LangChain `Embeddings`, a LlamaIndex `BaseEmbedding`, a
+    Chroma embedding function, or a callable of a list of texts or of one text, synchronous or not.
+    `identity` and `window` (word pieces) describe what is not ours and cannot always tell.
 
     Raises `ConfigError` for anything else and for a model that is known not to exist,
     `MissingDependency` when an extra is needed.

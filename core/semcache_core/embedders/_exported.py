@@ -53,9 +53,12 @@ def open_graph(model: ModelFolder, dtype: str, threads: int | None = None) -> Gr
     return graph
 
 
-def is_exported(model: ModelFolder, dtype: str) -> bool:
-    """Whether the graph can be opened without exporting anything."""
-    return _made(_target(model, dtype))
+def check_exporters(model: ModelFolder, dtype: str) -> None:
+    """Raises `MissingDependency` when there is neither a graph nor a way to make or do without."""
+    if importlib.util.find_spec("sentence_transformers") is None and not _made(
+        _target(model, dtype)
+    ):
+        raise MissingDependency("Embedding with a local model", "sentence-transformers", "local")
 
 
 def _target(model: ModelFolder, dtype: str) -> Path:
@@ -87,7 +90,8 @@ def _opened(target: Path, threads: int | None) -> Graph | None:
 
 
 def _make(model: ModelFolder, target: Path, dtype: str) -> None:
-    _check_exporters()
+    check_exporters(model, dtype)
+    _check_packages()
     note = target.with_name(f"{target.name}-{_versions()}.refused")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(target):
@@ -101,9 +105,7 @@ def _make(model: ModelFolder, target: Path, dtype: str) -> None:
         log.info("semcache: exported in %.1f s to %s", time.monotonic() - started, target)
 
 
-def _check_exporters() -> None:
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise MissingDependency("Embedding with a local model", "sentence-transformers", "local")
+def _check_packages() -> None:
     missing = [name for name in _EXPORTERS if importlib.util.find_spec(name) is None]
     if missing:
         raise CannotExport(f"the export needs the packages {', '.join(missing)}")

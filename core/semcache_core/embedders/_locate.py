@@ -45,6 +45,11 @@ class Source:
             raise _not_found(self.name, "the Hugging Face hub is switched off (HF_HUB_OFFLINE)")
 
     @property
+    def is_local(self) -> bool:
+        """Whether `folder` asks nobody."""
+        return self._folder is not None
+
+    @property
     def folder(self) -> ModelFolder:
         """The model's files. May ask the hub: `EmbedderError` when it cannot be reached."""
         with self._lock:

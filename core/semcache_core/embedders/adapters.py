@@ -12,6 +12,7 @@ import numpy as np
 
 from semcache_core.embedders._background import BACKGROUND
 from semcache_core.embedders._foreign import ForeignEmbedder, each
+from semcache_core.embedders.encoder import EncoderEmbedder
 from semcache_core.steps import Flow, Step, blocking, step
 
 _SAME = 0.9999
@@ -116,7 +117,7 @@ class CallableEmbedder(ForeignEmbedder):
 
     def _each(self, texts: list[str]) -> Flow[list[Any]]:
         rows = yield from each(self._sync, self._async, texts)
-        return [np.ravel(row) if np.shape(row)[:1] == (1,) else row for row in rows]
+        return [np.ravel(row) if _shape(row)[:1] == (1,) else row for row in rows]
 
     def _called(self, argument: list[str]) -> Flow[Any]:
         return (yield Step(lambda: self._sync(argument), lambda: self._async(argument)))
@@ -146,6 +147,7 @@ _RECOGNISED: Sequence[tuple[tuple[str, ...], Callable[..., ForeignEmbedder]]] = 
     (("get_query_embedding", "get_text_embedding_batch"), LlamaIndexEmbedder),
     (("embed_query", "embed_documents", "aembed_query"), LangChainEmbedder),
     (("__call__", "build_from_config", "get_config", "name"), ChromaEmbedder),
+    (("encode", "get_sentence_embedding_dimension"), EncoderEmbedder),
 )
 
 
@@ -190,8 +192,12 @@ def _takes_list(target: Any) -> bool | None:
 
 
 def _is_matrix(rows: Any, count: int) -> bool:
-    try:
-        shape = np.shape(rows)
-    except ValueError:  # rows of different lengths
-        return False
+    shape = _shape(rows)
     return len(shape) == 2 and shape[0] == count
+
+
+def _shape(rows: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(rows)
+    except ValueError:  # rows of different lengths
+        return ()

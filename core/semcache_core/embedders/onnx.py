@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semcache_core.embedders._exported import CannotExport, open_graph
+from semcache_core.embedders._exported import CannotExport, check_exporters, open_graph
 from semcache_core.embedders._fork import ForkedChild, abandoned
 from semcache_core.embedders._graph import Graph, check_threads
 from semcache_core.embedders._locate import DEFAULT_MODEL, Source
@@ -49,6 +49,8 @@ class OnnxEmbedder(ForkedChild):
             raise ConfigError(f"dtype: {dtype!r} was given; it is one of {', '.join(_DTYPES)}")
         check_threads(threads)
         self._source = Source(model, revision)
+        if self._source.is_local:
+            check_exporters(self._source.folder, dtype)
         self._dtype = dtype
         self._threads = threads
         self._lock = threading.Lock()
@@ -63,7 +65,7 @@ class OnnxEmbedder(ForkedChild):
 
     @property
     def dimension(self) -> int:
-        return self._source.folder.dimension or self.embed([""]).shape[1]
+        return self._source.folder.dimension or self.embed(["dimension"]).shape[1]
 
     def fits(self, text: str) -> bool:
         """Whether no piece of the text is cut off or unknown to the model."""

@@ -55,7 +55,7 @@ class SentenceTransformerEmbedder(ForkedChild):
 
     @property
     def dimension(self) -> int:
-        return self._source.folder.dimension or self.embed([""]).shape[1]
+        return self._source.folder.dimension or self.embed(["dimension"]).shape[1]
 
     def fits(self, text: str) -> bool:
         """Whether no piece of the text is cut off or unknown to the model."""

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-
 from fake_hub import COMMIT, fake_hub
+from tiny_models import packaged_minilm, tiny_model
+
 from semcache_core.embedders import OnnxEmbedder, SentenceTransformerEmbedder
 from semcache_core.embedders import _locate as locate
 from semcache_core.embedders._locate import Source
 from semcache_core.errors import ConfigError, EmbedderError, MissingDependency
-from tiny_models import packaged_minilm, tiny_model
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,8 @@ def test_revisions_are_kept_apart(empty_cache: Path, tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["./nowhere", "/no/such/folder", "", "a b", "\0", "~nobody-at-all/x", "a" * 5000, "a/b/c"]
+    "name",
+    ["./nowhere", "/no/such/folder", "", "a b", "\0", "~nobody-at-all/x", "a" * 5000, "a/b/c"],
 )
 @pytest.mark.parametrize("kind", [OnnxEmbedder, SentenceTransformerEmbedder])
 def test_what_can_be_no_model_is_refused_at_once(name: str, kind: type) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import packaged_minilm, tiny_model, write_modules, write_pooling
 
 from semcache_core.embedders import _digest as digest
 from semcache_core.embedders._home import home, write_atomically
 from semcache_core.embedders._model import ModelFolder
 from semcache_core.errors import ConfigError
-from tiny_models import packaged_minilm, tiny_model, write_modules, write_pooling
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_identity_needs_no_framework() -> None:
 
 
 def test_saving_a_model_again_keeps_its_identity(tmp_path: Path) -> None:
-    """Loaded and saved by today's versions, files differ in every byte and the identity does not."""
+    """Loaded and saved by today's versions, the files differ and the identity does not."""
     from semcache_core.embedders.sentence_transformers import load
 
     load(packaged_minilm(), "cpu").save(str(tmp_path / "saved"))

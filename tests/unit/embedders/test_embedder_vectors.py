@@ -28,7 +28,9 @@ def test_rows_are_normalised(rows: Any) -> None:
 @pytest.mark.parametrize("scale", [1e200, 1e-200, 1e300])
 def test_extreme_numbers_are_normalised(scale: float) -> None:
     """Squares that overflow or vanish do no harm."""
-    np.testing.assert_allclose(unit_rows([[3 * scale, 4 * scale]], 1, "it"), [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(
+        unit_rows([[3 * scale, 4 * scale]], 1, "it"), [[0.6, 0.8]], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,9 @@ def test_no_rows_are_no_error() -> None:
 
 def test_foreign_errors_are_translated() -> None:
     """Whatever is raised becomes an EmbedderError that keeps its cause; our own errors pass."""
-    with pytest.raises(EmbedderError, match="it failed: OSError: no route") as raised:
-        with failing_as_embedder("it"):
-            raise OSError("no route")
+    no_route = pytest.raises(EmbedderError, match="it failed: OSError: no route")
+    with no_route as raised, failing_as_embedder("it"):
+        raise OSError("no route")
     assert isinstance(raised.value.__cause__, OSError)
     with pytest.raises(ConfigError), failing_as_embedder("it"):
         raise ConfigError("as it is")
