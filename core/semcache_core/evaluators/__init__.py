@@ -12,12 +12,14 @@ from semcache_core.evaluators.compose import (
     cascade,
     evaluate,
     guarded,
+    required,
     weighted,
 )
 from semcache_core.evaluators.cross_encoder import CrossEncoderEvaluator
 from semcache_core.evaluators.default import (
     RECOMMENDED_FLOOR,
     RECOMMENDED_THRESHOLD,
+    conversation_evaluator,
     default_evaluator,
 )
 from semcache_core.evaluators.distance import L2, Cosine, Exact
@@ -46,8 +48,10 @@ __all__ = [
     "all_of",
     "any_of",
     "cascade",
+    "conversation_evaluator",
     "default_evaluator",
     "evaluate",
     "guarded",
+    "required",
     "weighted",
 ]

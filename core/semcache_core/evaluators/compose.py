@@ -127,6 +127,29 @@ def _require_weights(evaluators: Sequence[Evaluator], weights: Sequence[float]) 
         raise ConfigError(f"weights={tuple(weights)!r}: they must be positive numbers, or 0")
 
 
+class _Required(_Combined):
+    def __init__(self, evaluator: Evaluator, minimum: float) -> None:
+        super().__init__("required", [evaluator])
+        if not 0.0 <= minimum <= 1.0:
+            raise ConfigError(f"minimum={minimum!r}: give a score in [0, 1]")
+        self.minimum = minimum
+
+    def _combine(self, scores: tuple[Score, ...]) -> Score:
+        [score] = scores
+        if score.rejected or score.value >= self.minimum:
+            return replace(score, value=1.0 if not score.rejected else 0.0)
+        reason = f"{score.by} {score.value:.3f} is below {self.minimum:g}"
+        return Score(0.0, self.name, reason, rejected=True)
+
+
+def required(evaluator: Evaluator, minimum: float) -> BaseEvaluator:
+    """A guard made of an evaluator: rejects below `minimum`, and has no say above it.
+
+    For `all_of`, where scores on different scales would otherwise meet one threshold.
+    """
+    return _Required(evaluator, minimum)
+
+
 def all_of(*evaluators: Evaluator) -> BaseEvaluator:
     """The minimum: all must agree. One rejection rejects."""
     return _AllOf("all_of", evaluators)

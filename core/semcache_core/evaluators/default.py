@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semcache_core.evaluators._base import BaseEvaluator
-from semcache_core.evaluators.compose import guarded
+from semcache_core.evaluators.compose import all_of, guarded, required
 from semcache_core.evaluators.guards import Guards
+from semcache_core.evaluators.sequence import SequenceMatch
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
@@ -18,6 +19,11 @@ For traffic whose questions differ in a name or a value only (slots), 0.85 is th
 RECOMMENDED_FLOOR = 0.65
 """Cosine similarity below which a candidate is not worth scoring, for the same model."""
 
+RECOMMENDED_CONVERSATION = 0.85
+"""What `SequenceMatch` must give for a conversation, the weighted mean of its turns' cosines."""
+RECOMMENDED_TURN = 0.7
+"""What each earlier turn's cosine must reach."""
+
 
 def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "core") -> BaseEvaluator:
     """Guards first, then the verifier for those that pass. Raises `ConfigError` for unknown guards.
@@ -27,3 +33,9 @@ def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "core") 
     vectors the cache has anyway; `embedder` says whose cosines the verifier will be given.
     """
     return guarded(Guards(guards), Verifier())
+
+
+def conversation_evaluator(embedder: Embedder) -> BaseEvaluator:
+    """The default one, for questions whose earlier turns are compared by meaning as well."""
+    turns = required(SequenceMatch(embedder, worst=RECOMMENDED_TURN), RECOMMENDED_CONVERSATION)
+    return all_of(default_evaluator(embedder), turns)

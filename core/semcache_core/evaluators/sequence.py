@@ -18,10 +18,16 @@ class SequenceMatch(BaseEvaluator):
     older turns than there are weights are not looked at, and the weights of those that both or
     one of the conversations have are brought to a sum of 1. A turn that only one of them has
     counts as 0: what was said before may change what the question means.
+
+    With `worst` above 0, one turn below it makes the score 0: a mean alone would let equal
+    questions outvote a different subject two turns ago.
     """
 
     def __init__(
-        self, embedder: Embedder, weights: Sequence[float] = (0.5, 0.25, 0.125, 0.0625)
+        self,
+        embedder: Embedder,
+        weights: Sequence[float] = (0.5, 0.25, 0.125, 0.0625),
+        worst: float = 0.0,
     ) -> None:
         """Raise `IncompatibleError` without an embedder, `ConfigError` for unusable weights."""
         if not isinstance(embedder, Embedder):
@@ -32,6 +38,9 @@ class SequenceMatch(BaseEvaluator):
             raise ConfigError(f"weights={tuple(weights)!r}: give positive numbers, newest first")
         if list(weights) != sorted(weights, reverse=True):
             raise ConfigError(f"weights={tuple(weights)!r}: the newest must weigh most")
+        if not 0.0 <= worst <= 1.0:
+            raise ConfigError(f"worst={worst!r}: give a similarity in [0, 1]")
+        self._worst = worst
         self._embedder = embedder
         self._weights = tuple(float(weight) for weight in weights)
 
@@ -57,8 +66,10 @@ class SequenceMatch(BaseEvaluator):
         similar = [candidate.similarity]
         similar += [float((vectors[a] @ vectors[b].T)[0, 0]) for a, b in zip(asked, stored)]  # noqa: B905  # the longer one's rest counts as 0
         used = self._weights[: 1 + max(len(asked), len(stored))]
-        total = math.fsum(weight * unit(s) for weight, s in zip(used, similar, strict=False))
         reason = f"turn by turn, newest first: {', '.join(f'{s:.2f}' for s in similar)}"
+        if min(similar) < self._worst or (self._worst > 0 and len(asked) != len(stored)):
+            return Score(0.0, self.name, f"a turn differs; {reason}")
+        total = math.fsum(weight * unit(s) for weight, s in zip(used, similar, strict=False))
         return Score(unit(total / math.fsum(used)), self.name, reason)
 
 
