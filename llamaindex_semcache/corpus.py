@@ -18,7 +18,10 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.data_structs.data_structs import IndexGraph, IndexList, KeywordTable
 from llama_index.core.indices.base import BaseIndex
+from llama_index.core.indices.vector_store.base import VectorStoreIndex
+from llama_index.core.vector_stores.simple import SimpleVectorStore
 
 from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.keys import digest
@@ -176,7 +179,7 @@ def _parts(whole: Any) -> Iterable[Any]:
 
 def _contents(index: BaseIndex[Any]) -> str | None:
     """A digest of what the index's nodes say; None if they cannot be read."""
-    ids = _node_ids(index.index_struct)
+    ids = _node_ids(index)
     if not ids:
         return None
     nodes = [index.docstore.get_document(one, raise_error=False) for one in ids]
@@ -185,12 +188,14 @@ def _contents(index: BaseIndex[Any]) -> str | None:
     return digest(type(index).__name__, sorted(node.hash for node in nodes if node is not None))
 
 
-def _node_ids(struct: Any) -> list[str]:
-    """The nodes of an index, in the words of its kind."""
-    for name in ("nodes_dict", "all_nodes"):
-        if isinstance(found := getattr(struct, name, None), dict):
-            return list(found.values())
-    for name in ("nodes", "node_ids"):
-        if isinstance(found := getattr(struct, name, None), list | set):
-            return list(found)
-    return []
+def _node_ids(index: BaseIndex[Any]) -> list[str]:
+    """The nodes of an index, where its kind keeps account of them; empty if nowhere."""
+    if type(index) is VectorStoreIndex and isinstance(index.vector_store, SimpleVectorStore):
+        # And not its `nodes_dict`, which keeps the nodes that were deleted one by one.
+        return list(index.vector_store.data.embedding_dict)
+    struct = index.index_struct
+    if isinstance(struct, IndexGraph):
+        return list(struct.all_nodes.values())
+    if isinstance(struct, KeywordTable):
+        return list(struct.node_ids)
+    return list(struct.nodes) if isinstance(struct, IndexList) else []

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.data_structs.data_structs import IndexDict, IndexStruct
+from llama_index.core.graph_stores.types import PropertyGraphStore
 from llama_index.core.indices.base import BaseIndex
 from llama_index.core.llms.llm import LLM
 from llama_index.core.prompts import BasePromptTemplate, SelectorPromptTemplate
 from llama_index.core.schema import BaseNode, NodeWithScore
+from llama_index.core.storage.docstore.types import BaseDocumentStore
+from llama_index.core.storage.index_store.types import BaseIndexStore
+from llama_index.core.storage.storage_context import StorageContext
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from pydantic import BaseModel
 
@@ -25,8 +31,22 @@ from llamaindex_semcache.fingerprint import (
 from semcache_core.keys import canonical
 
 _DEEPEST = 8
-_DOCUMENTS: Any = (BaseIndex, BaseNode, NodeWithScore, BasePydanticVectorStore, CallbackManager)
-"""Not described: the documents have a version of their own."""
+# Not described: the documents have a version of their own.
+_DOCUMENTS: Any = (
+    BaseDocumentStore,
+    BaseIndex,
+    BaseIndexStore,
+    BaseNode,
+    BasePydanticVectorStore,
+    CallbackManager,
+    IndexStruct,
+    NodeWithScore,
+    PropertyGraphStore,
+    StorageContext,
+)
+
+
+_NOT_TOLD = OPERATIONAL | {"dispatcher", "graph_store"}
 
 
 class EngineSettings(Settings):
@@ -69,15 +89,26 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]] | None:
         return [(str(number), part) for number, part in enumerate(value)]
     if isinstance(value, dict):
         return [(str(name), part) for name, part in value.items() if _tells(name, part)]
-    if isinstance(value, type) or callable(value) or not hasattr(value, "__dict__"):
+    if isinstance(value, type | Enum) or callable(value) or not hasattr(value, "__dict__"):
         return None
-    fields = dict(value) if isinstance(value, BaseModel) else vars(value)
+    fields = dict(value) if isinstance(value, BaseModel) else dict(vars(value))
+    if _unrestricted(fields):
+        del fields["_node_ids"]  # random names, and the index's version says what they hold
     return [(name, part) for name, part in fields.items() if _tells(name, part)]
+
+
+def _unrestricted(retriever: dict[str, Any]) -> bool:
+    """Whether a vector retriever looks at all nodes of its index, by naming each."""
+    struct = getattr(retriever.get("_index"), "index_struct", None)
+    named = retriever.get("_node_ids")
+    if not isinstance(struct, IndexDict) or not isinstance(named, list):
+        return False
+    return set(named) == set(struct.nodes_dict.values())
 
 
 def _tells(name: Any, part: Any) -> bool:
     name = str(name)
-    return name.lstrip("_") not in OPERATIONAL | {"dispatcher"} and not is_secret(name, part)
+    return name.lstrip("_") not in _NOT_TOLD and not is_secret(name, part)
 
 
 def _templates(template: BasePromptTemplate) -> list[Any]:

@@ -65,7 +65,8 @@ class CachedQueryEngine(BaseQueryEngine):
     def _query(self, query_bundle: QueryBundle) -> AnyResponse:
         if not _enabled():
             return self._run(query_bundle, None)
-        nodes = self.engine.retrieve(query_bundle) if self._by_nodes else None
+        with self._settings.watched():
+            nodes = self.engine.retrieve(query_bundle) if self._by_nodes else None
         prompt = self._cache.attempt(lambda: self._prompt(query_bundle, nodes))
         if prompt is None:
             return self._run(query_bundle, nodes)
@@ -81,7 +82,8 @@ class CachedQueryEngine(BaseQueryEngine):
     async def _aquery(self, query_bundle: QueryBundle) -> AnyResponse:
         if not _enabled():
             return await self._arun(query_bundle, None)
-        nodes = await self.engine.aretrieve(query_bundle) if self._by_nodes else None  # type: ignore[attr-defined]  # checked
+        with self._settings.watched():
+            nodes = await self._aretrieved(query_bundle)
         prompt = self._cache.attempt(lambda: self._prompt(query_bundle, nodes))
         if prompt is None:
             return await self._arun(query_bundle, nodes)
@@ -93,6 +95,13 @@ class CachedQueryEngine(BaseQueryEngine):
 
         asked = await self._cache.aask(lambda: prompt, self._call(_unused, make))
         return self._response(asked, fresh, asynchronous=True)
+
+    async def _aretrieved(self, query: QueryBundle) -> list[NodeWithScore] | None:
+        if not self._by_nodes:
+            return None
+        retrieve: Any = self.engine.aretrieve  # type: ignore[attr-defined]  # checked at the start
+        nodes: list[NodeWithScore] = await retrieve(query)
+        return nodes
 
     def _run(self, query: QueryBundle, nodes: list[NodeWithScore] | None) -> AnyResponse:
         with self._settings.watched():

@@ -67,7 +67,7 @@ class StoredCodec:
         nodes = [[doc_to_json(node.node), node.score] for node in answer.source_nodes]
         try:
             data = orjson.dumps(
-                [plain(answer.said), answer.streamed, nodes, answer.metadata],
+                [plain(answer.said), answer.streamed, nodes, plain(answer.metadata)],
                 option=orjson.OPT_NON_STR_KEYS,
             )
         except TypeError as error:
@@ -81,7 +81,7 @@ class StoredCodec:
         try:
             said, streamed, nodes, metadata = orjson.loads(data)
             found = [NodeWithScore(node=json_to_doc(node), score=score) for node, score in nodes]
-            return Stored(revived(said), streamed, found, metadata)
+            return Stored(revived(said), streamed, found, revived(metadata))
         except (ValueError, TypeError, KeyError) as error:
             raise PayloadError(f"the stored response cannot be read: {error}") from error
 
