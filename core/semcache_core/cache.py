@@ -72,6 +72,13 @@ class SemanticCache:
     `stats()`, and the lookup is a miss.
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        made._made_with = (args, kwargs)
+        return made
+
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
     def __init__(
         self,
         path: str | PathLike[str] | None = None,
@@ -462,6 +469,13 @@ class SemanticCache:
         """As `close`, on the event loop."""
         await arun(blocking(self.close))
 
+    def __reduce__(self) -> Any:
+        """Opened anew where it is unpickled, for worker processes."""
+        args, kwargs = self._made_with
+        if not any(args) and not any(kwargs.get(name) for name in ("path", "entries", "url")):
+            raise TypeError("a cache in memory cannot be pickled: give it a path")
+        return _opened, (type(self), args, kwargs)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: who copies a model that holds a cache means the same cache."""
         return self
@@ -554,6 +568,10 @@ class SemanticCache:
             return
         scored = Scored(Candidate(hit.entry, hit.similarity), Score(hit.score, "served"))
         self._learning.report(Miss(hit.prompt, hit.reason, query=query), scored, correct)
+
+
+def _opened(kind: type[T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    return kind(*args, **kwargs)
 
 
 def _answer(outcome: Outcome) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -123,12 +124,16 @@ def test_a_twins_twin_has_the_new_cache_only(twin, cache):
     assert cache.stats().lookups == 0
 
 
-def test_it_is_made_again_when_unpickled(twin, cache):
-    """What pickle is given is the model beneath and the cache."""
-    remake, parts = twin.__reduce__()
-    assert type(parts[0]) is AsyncStreaming
-    assert remake(*parts).invoke(QUESTION).content == f"1: {QUESTION}"
-    assert semcache(twin.invoke(QUESTION))
+def test_it_travels_to_other_processes(tmp_path, twin):
+    """Pickled, with a cache that is opened anew on its path; one in memory cannot travel."""
+    with SemanticCache(tmp_path, embedding=HashEmbedder()) as cache:
+        here = cached(AsyncStreaming(), cache)
+        here.invoke(QUESTION)
+        there = pickle.loads(pickle.dumps(here))
+        assert semcache(there.invoke(QUESTION))["hit"] == "exact"
+        type(there).__semcache_twin__.cache.close()
+    with pytest.raises(TypeError, match="give it a path"):
+        pickle.dumps(twin)
 
 
 def test_what_is_built_on_it_is_cached(twin, model):
