@@ -130,8 +130,7 @@ def fallback(p_values: Sequence[float], shares: Sequence[float], level: float) -
     Each is tested at its share of the level (most have none; they sum to 1 at most) and at what a
     rejected hypothesis before it was tested at, which passes on (the fallback procedure, Wiens
     2003; with all of the level at the first it is fixed-sequence testing). So one unlucky test
-    among the strictest thresholds does not end the search, as it did in half of the runs on
-    BANKING77 with a single start.
+    among the strictest thresholds does not end the search.
     """
     rejected = np.zeros(len(p_values), dtype=bool)
     carried = 0.0
