@@ -214,8 +214,9 @@ class Store:
     def touch(self, key: str) -> None:
         """Count a use; written behind. Uses decide about "lru" and "lfu" eviction."""
         self._check_open()
+        waiting = len(self._uses)
         self._uses.add(key, self._clock())
-        if len(self._uses) == 1:
+        if not waiting:  # once, and not at every further use of the same entry
             self._worker.wake()
 
     def delete(self, keys: Sequence[str]) -> list[str]:
