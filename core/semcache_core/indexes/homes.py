@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 import time
 import uuid
@@ -33,6 +34,25 @@ _HTTP_TIMEOUT = 10.0
 
 _abandoned: list[object] = []
 """What a forked child inherited and must neither use nor close: it is the parent's."""
+
+
+class _Embedded:
+    """Whether this process can use the embedded Chroma at all.
+
+    Its threads belong to the process that used it first. In a child that was forked afterwards
+    even a new client, in another folder, waits for them for ever.
+    """
+
+    usable = True
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """In the child."""
+        cls.usable = cls.usable and "chromadb_rust_bindings" not in sys.modules
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_Embedded.after_fork)
 
 
 class Home(Protocol):
@@ -87,6 +107,8 @@ class LocalHome:
         return bool(self._generations())
 
     def acquire(self) -> bool:
+        if not _Embedded.usable:
+            return False
         from filelock import FileLock, Timeout
 
         if self._lock is None:
@@ -144,8 +166,6 @@ class LocalHome:
 
     def after_fork(self, inherited: object) -> None:
         _abandoned.extend([self._clients, self._lock, inherited])
-        for _, folder in self._clients.values():
-            _forget(str(folder))
         self._clients, self._lock = {}, None
 
     def _generations(self) -> list[Path]:
@@ -203,29 +223,40 @@ class TemporaryHome(LocalHome):
 class ClientHome:
     """A Chroma server, or a client of the user's: all processes search, one writes.
 
-    Which collection counts, and who writes, stands in the record, which the processes share.
+    Which collection counts, and who writes, stands in the record, which the processes share. A
+    forked child connects anew if `connect` makes a new client; the user's own it cannot share with
+    its parent, and scans.
     """
 
     open_to_readers = True
 
-    def __init__(self, connect: Callable[[], Any], record: EntryStore, embedder: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        record: EntryStore,
+        embedder: str,
+        *,
+        reconnects: bool = True,
+    ) -> None:
         self._connect, self._record, self._embedder = connect, record, embedder
+        self._reconnects = reconnects
         self._lease = Lease(record, "index.writer")
         self._client: Any = None
+        self._lost = False
         self._names: dict[ChromaIndex, str] = {}
 
     def exists(self) -> bool:
-        return bool(self._record.meta("index.name"))
+        return not self._lost and bool(self._record.meta("index.name"))
 
     def acquire(self) -> bool:
         try:
-            return self._lease.acquire()
+            return not self._lost and self._lease.acquire()
         except StoreReadOnly:
             return False
 
     def open(self) -> ChromaIndex | None:
         name = self._record.meta("index.name")
-        if not name or not self._has(name):
+        if self._lost or not name or not self._has(name):
             return None
         index = ChromaIndex(self._connected(), name, self._embedder)
         self._names[index] = name
@@ -264,6 +295,7 @@ class ClientHome:
         _abandoned.extend([self._client, self._names, inherited])
         self._client, self._names = None, {}
         self._lease = Lease(self._record, "index.writer")
+        self._lost = not self._reconnects
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -320,14 +352,6 @@ def _mark(folder: Path) -> Path:
 
 def _name(embedder: str) -> str:
     return "semcache-" + hashlib.sha256(embedder.encode()).hexdigest()[:12]
-
-
-def _forget(folder: str) -> None:
-    """Have Chroma forget a client of the parent's, which a child would get on the same path."""
-    from chromadb.api.shared_system_client import SharedSystemClient
-
-    _abandoned.append(SharedSystemClient._identifier_to_system.pop(folder, None))
-    SharedSystemClient._identifier_to_refcount.pop(folder, None)
 
 
 def _temporary_folder() -> Path:

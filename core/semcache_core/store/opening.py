@@ -107,7 +107,7 @@ def _home(
     if url is not None:
         return ClientHome(_connector(url), record, embedder)
     if index is not None:
-        return ClientHome(lambda: index, record, embedder)
+        return ClientHome(lambda: index, record, embedder, reconnects=False)
     if path is not None:
         return LocalHome(Path(path) / "index", embedder)
     return TemporaryHome(embedder)

@@ -39,6 +39,8 @@ _SPARE = 4
 """Neighbours asked for beyond k, as some may have expired or been replaced."""
 _ROUNDING = 1e-4
 """How far an index's similarity may be off the exact one that is computed from the row."""
+_HIGHEST = 1.01
+"""A cosine above this, beyond rounding, comes from a vector that was damaged on the disk."""
 _HOT_BYTES = 64 * 1024 * 1024
 
 
@@ -297,7 +299,7 @@ class Store:
             if row.vector is not None
             and row.scope == scope
             and not row.expired(now)
-            and (similarity := float(row.vector @ vector)) >= floor
+            and floor <= (similarity := float(row.vector @ vector)) <= _HIGHEST
         ]
         return sorted(candidates, key=lambda candidate: -candidate.similarity)
 
