@@ -28,7 +28,7 @@ from benchmarks.questions import (
     same_group,
     stream,
 )
-from benchmarks.statistics import Share, ranked
+from benchmarks.rates import Share, ranked
 from semcache_core.embedders import make_embedder
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize  # comes with scikit-learn: needed for training only
 
 from benchmarks.questions import Pairs, Stream, cosines, labelled, same_group, stream
-from benchmarks.statistics import ranked
+from benchmarks.rates import ranked
 from semcache_core.embedders import make_embedder
 from semcache_core.evaluators import Guards
 from semcache_core.evaluators.guards._pair import pair_of
