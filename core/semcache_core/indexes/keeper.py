@@ -195,11 +195,12 @@ class Keeper:
             return self._change_sides(writing)
         if self._goal is None:
             self._catch_up()
-        if self._held is not None and not writing:
-            return self._read_along(self._held)
         if self._job is not None:
             return self._build(self._job)
-        assert self._held is not None  # noqa: S101  # one of the two is there
+        if self._held is None:
+            return 0.0
+        if not writing:
+            return self._read_along(self._held)
         if new := [scope for scope in list(self._wanted) if scope not in self._held.scopes]:
             return self._promote(self._held, new)
         return self._follow(self._held)
@@ -231,6 +232,7 @@ class Keeper:
     def _catch_up(self) -> None:
         """Serve when all that is there now has been followed; what comes next is in the tails."""
         self._abandon_job()
+        self._goal = 0
         if (held := self._held) is None:
             return
         self._tails.follow(held.scopes)

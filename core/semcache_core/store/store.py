@@ -326,10 +326,11 @@ class Store:
                 self._fresh_until = time.monotonic() + self._poll
 
     def _catch_up(self) -> None:
+        seen = self._seen  # before the figures: a put of this process may be between the two
         seq = self._entries.figures().seq
-        if seq == self._seen:
+        if seq == seen:
             return
-        changes = self._entries.changes(self._seen, _LINES) if seq > self._seen else None
+        changes = self._entries.changes(seen, _LINES) if seq > seen else None
         if changes is None or len(changes) == _LINES:
             self._start_anew(seq)
         else:
