@@ -1,14 +1,44 @@
-"""Sentence-transformers models with random weights, made in a second: every kind, no download."""
+"""Models to test with: the packaged MiniLM, and small ones of every kind with random weights."""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+
+
+HEAVY = (
+    "chromadb",
+    "filelock",
+    "huggingface_hub",
+    "langchain_core",
+    "llama_index",
+    "onnx",
+    "onnxruntime",
+    "platformdirs",
+    "sentence_transformers",
+    "sqlalchemy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+
+def imported_by(code: str, *arguments: str) -> list[str]:
+    """Which heavy packages a fresh interpreter has imported after this code, which is silent."""
+    asked = f"\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+    command = [sys.executable, "-c", f"import sys\n{textwrap.dedent(code)}{asked}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return list(ast.literal_eval(done.stdout))
 
 
 def packaged_minilm() -> Path:

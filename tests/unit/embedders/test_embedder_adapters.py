@@ -113,6 +113,18 @@ def test_documents_are_used_for_batches_where_they_are_the_same() -> None:
     assert theirs.calls == ["documents", "query", "documents"]
 
 
+def test_documents_of_another_length_differ() -> None:
+    """Vectors that cannot be compared are not the same."""
+
+    class Longer(Asymmetric):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[1.0] * 20 for _ in texts]
+
+    np.testing.assert_allclose(
+        LangChainEmbedder(Longer()).embed(["a", "b", "c"]), QUERIES, atol=1e-6
+    )
+
+
 def test_documents_are_not_tried_again_where_they_differ() -> None:
     """Once they are known to differ, only queries are asked for."""
     theirs = Asymmetric()
@@ -259,6 +271,11 @@ def annotated_sequence(texts: Sequence[str]) -> Any:
     return of_many(texts)
 
 
+def unresolved(texts: NowhereDefined) -> Any:  # type: ignore[name-defined]  # noqa: F821  # as is
+    """A function whose annotation means nothing at run time."""
+    return of_many(texts)
+
+
 @pytest.mark.parametrize(
     ("function", "takes_list"),
     [
@@ -266,6 +283,7 @@ def annotated_sequence(texts: Sequence[str]) -> Any:
         (annotated_list, True),
         (annotated_sequence, True),
         (of_many, None),
+        (unresolved, None),
         (functools.partial(of_many), None),
         (np.linalg.norm, None),
         (len, None),

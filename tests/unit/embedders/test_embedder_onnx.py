@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import packaged_minilm, tiny_model, write_modules
+from tiny_models import imported_by, packaged_minilm, tiny_model, write_modules
 
 from semcache_core.embedders import OnnxEmbedder, SentenceTransformerEmbedder
 from semcache_core.embedders import _export as export
@@ -41,26 +41,51 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache folder for this module, so that exports are made here and only once."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEMCACHE_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model's folder."""
     return tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+FIRST_USE = """
+    import json, logging, sys
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    from semcache_core.embedders import OnnxEmbedder
+    rows = OnnxEmbedder(sys.argv[1]).embed(["a"])
+    print(json.dumps([rows.tolist(), [[r.levelname, r.getMessage()] for r in records]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def first_uses(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[tuple[str, str]]]:
+    """Output and errors of two processes that use the small model for the first time, at once.
+
+    The cache folder they share is this module's from then on.
+    """
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMCACHE_HOME", str(folder))
+        command = [sys.executable, "-c", textwrap.dedent(FIRST_USE), str(tiny)]
+        pipe = subprocess.PIPE
+        processes = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in "ab"]
+        yield [process.communicate(timeout=200) for process in processes]
+
+
+@pytest.fixture(scope="module")
+def home(first_uses: list[tuple[str, str]]) -> Path:
+    """The cache folder of this module."""
+    return Path(os.environ["SEMCACHE_HOME"])
+
+
 @pytest.fixture(scope="module")
 def made(home: Path, tiny: Path) -> OnnxEmbedder:
-    """The small model, exported as users have it done: in a process of its own."""
-    embedder = OnnxEmbedder(tiny)
-    embedder.embed(["warm"])
-    return embedder
+    """The small model, as users have it exported: by a process of its own."""
+    return OnnxEmbedder(tiny)
 
 
 @pytest.fixture
@@ -103,73 +128,33 @@ def test_int8_is_near_and_another_identity() -> None:
     assert small.identity == f"{whole.identity}:int8"
 
 
+def test_processes_that_start_together_export_once(
+    first_uses: list[tuple[str, str]], home: Path
+) -> None:
+    """One exports, in silence but for two lines of INFO; the other waits and uses the same."""
+    assert [errors for _, errors in first_uses] == ["", ""]
+    (rows, records), (same, more) = (json.loads(output) for output, _ in first_uses)
+    assert rows == same
+    assert [level for level, _ in records + more] == ["INFO", "INFO"]
+    assert "to ONNX, once" in (records + more)[0][1]
+    assert not list((home / "onnx").glob("making-*"))
+
+
 def test_a_process_of_its_own_exports(made: OnnxEmbedder, tiny: Path) -> None:
     """The small model, exported by the command that users run, equals torch."""
-    assert isinstance(made._engine, graph.Graph)
     assert agreement(made, SentenceTransformerEmbedder(tiny, device="cpu")) > 0.9999
+    assert isinstance(made._engine, graph.Graph)
     assert made.dimension == 32
 
 
 def test_neither_torch_nor_transformers_is_imported(made: OnnxEmbedder, tiny: Path) -> None:
     """An exported model needs onnxruntime and tokenizers alone, and writes nothing anywhere."""
-    code = (
-        "import sys; from semcache_core.embedders import OnnxEmbedder as E; e = E(sys.argv[1]);"
-        "e.embed(['a', 'b']); e.embed_tokens(['a']);"
-        "print(sorted(sys.modules.keys() & {'torch', 'transformers', 'sentence_transformers',"
-        " 'onnx', 'optimum', 'chromadb'}))"
-    )
-    command = [sys.executable, "-c", code, str(tiny)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
-@pytest.mark.slow
-def test_exporting_is_silent(tiny: Path, tmp_path: Path) -> None:
-    """The first use says one line of INFO before and one after, and nothing on the console."""
     code = """
-        import logging, sys
-        records = []
-        handler = logging.Handler()
-        handler.emit = records.append
-        logging.getLogger().addHandler(handler)
-        logging.getLogger().setLevel(logging.INFO)
         from semcache_core.embedders import OnnxEmbedder
-        assert OnnxEmbedder(sys.argv[1]).embed(["a"]).shape == (1, 32)
-        assert [r.levelname for r in records] == ["INFO", "INFO"], records
-        assert "once" in records[0].getMessage()
+        embedder = OnnxEmbedder(sys.argv[1])
+        embedder.embed(["a", "b"]), embedder.embed_tokens(["a"])
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tiny)],
-        env=os.environ | {"SEMCACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.slow
-def test_processes_that_start_together_export_once(tiny: Path, tmp_path: Path) -> None:
-    """Of two processes one exports and the other waits for it; nothing is left over."""
-    code = (
-        "import sys, logging; logging.basicConfig(level='INFO');"
-        "from semcache_core.embedders import OnnxEmbedder as E;"
-        "print(E(sys.argv[1]).embed(['a']).tobytes().hex())"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tiny)],
-            env=os.environ | {"SEMCACHE_HOME": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120) for process in processes]
-    assert len({out for out, _ in said}) == 1
-    assert sum("once; this takes" in error for _, error in said) == 1
-    assert not list((tmp_path / "onnx").glob("making-*"))
+    assert imported_by(code, str(tiny)) == ["onnxruntime", "tokenizers"]
 
 
 @pytest.mark.parametrize(

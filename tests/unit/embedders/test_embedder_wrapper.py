@@ -110,6 +110,18 @@ class Callers:
         return [self.results[k] for k in sorted(self.results)]
 
 
+def held(inner: Recorder, embedder: CachingEmbedder, *texts: str) -> Callers:
+    """Callers of which the first is inside the embedder and the others, with `texts`, wait."""
+    callers = Callers(embedder)
+    inner.gate.clear()
+    callers.start("first")
+    assert inner.entered.wait(20)
+    for text in texts:
+        callers.start(text)
+    until(lambda: waiting(embedder) == len(set(texts) - {"first"}))
+    return callers
+
+
 def test_recent_texts_are_remembered() -> None:
     """A text is embedded once; only what is new goes to the embedder."""
     inner = Recorder()
@@ -165,13 +177,7 @@ def test_threads_share_the_next_batch() -> None:
     """What arrives while a batch runs goes together in the next, each text once."""
     inner = Recorder()
     embedder = CachingEmbedder(inner)
-    callers = Callers(embedder)
-    inner.gate.clear()
-    callers.start("first")
-    assert inner.entered.wait(20)
-    for text in ["b", "c", "b", "d", "first"]:
-        callers.start(text)
-    until(lambda: waiting(embedder) == 3)
+    callers = held(inner, embedder, "b", "c", "b", "d", "first")
     inner.gate.set()
     results = callers.join()
     assert inner.calls[0] == ["first"]
@@ -185,13 +191,7 @@ def test_batches_are_bounded() -> None:
     """More than `max_batch` waiting texts become several batches."""
     inner = Recorder()
     embedder = CachingEmbedder(inner, max_batch=2)
-    callers = Callers(embedder)
-    inner.gate.clear()
-    callers.start("first")
-    assert inner.entered.wait(20)
-    for text in "abcde":
-        callers.start(text)
-    until(lambda: waiting(embedder) == 5)
+    callers = held(inner, embedder, *"abcde")
     inner.gate.set()
     callers.join()
     assert [len(call) for call in inner.calls] == [1, 2, 2, 1]
@@ -294,13 +294,7 @@ def test_errors_reach_every_thread() -> None:
     """The same for threads, and the next request starts afresh."""
     inner = Recorder()
     embedder = CachingEmbedder(inner)
-    callers = Callers(embedder)
-    inner.gate.clear()
-    callers.start("first")
-    assert inner.entered.wait(20)
-    for text in ["b", "c"]:
-        callers.start(text)
-    until(lambda: waiting(embedder) == 2)
+    callers = held(inner, embedder, "b", "c")
     inner.error = OSError("unreachable")
     inner.gate.set()
     assert [type(result) for result in callers.join()] == [EmbedderError] * 3
@@ -367,12 +361,7 @@ def test_an_interrupted_leader_frees_the_waiters() -> None:
 
     inner = Interrupted()
     embedder = CachingEmbedder(inner)
-    callers = Callers(embedder)
-    inner.gate.clear()
-    callers.start("first")
-    assert inner.entered.wait(20)
-    callers.start("second")
-    until(lambda: waiting(embedder) == 1)
+    callers = held(inner, embedder, "second")
     inner.gate.set()
     leader, waiter = callers.join()
     assert isinstance(leader, KeyboardInterrupt)
@@ -383,12 +372,7 @@ def test_without_a_thread_the_leader_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     """Where no thread can be started, the waiting batch runs in the leader's."""
     inner = Recorder()
     embedder = CachingEmbedder(inner)
-    callers = Callers(embedder)
-    inner.gate.clear()
-    callers.start("first")
-    assert inner.entered.wait(20)
-    callers.start("second")
-    until(lambda: waiting(embedder) == 1)
+    callers = held(inner, embedder, "second")
 
     class None_(threading.Thread):
         def start(self) -> None:
@@ -466,6 +450,16 @@ def test_a_lane_is_free_after_abort() -> None:
     assert leads
     assert run(lane.batch()) is False
     assert kept.result().shape == (4,)
+
+
+def test_in_a_child_nothing_is_remembered() -> None:
+    """What the parent remembered may be half written, so a child starts without it."""
+    inner = Recorder()
+    embedder = CachingEmbedder(inner)
+    embedder.embed(["a"])
+    embedder.in_forked_child()
+    embedder.embed(["a"])
+    assert inner.calls == [["a"], ["a"]]
 
 
 def test_a_forked_child_starts_afresh() -> None:
