@@ -58,9 +58,14 @@ class SemanticCache:
     `path`: a folder; None keeps everything in memory. `embedder`: a model name or path, one of
     our embedders, a LangChain or LlamaIndex embedding, a Chroma embedding function, a callable.
     `threshold` (in [0, 1]) or `max_false_hit_rate` (false hits / hits, in (0, 1)) say how sure a
-    hit must be; with neither, a default measured for the embedder. `namespace` is the tenant, or a
-    callable that names the running one; if it fails, nothing is served or stored. `ttl` is in
-    seconds; `max_entries` and `max_bytes` evict by `eviction` ("lru", "lfu", "fifo", "random").
+    hit must be; with neither, a default measured for the embedder. The threshold is on what the
+    evaluator gives: by default a probability that the answer serves, and not a cosine. Labels for
+    a budget come from `judge` (`semcache_core.judges`): by default equal texts are the same answer,
+    which is strict; models that word answers anew want `SimilarAnswers` or `ModelJudge`.
+
+    `namespace` is the tenant, or a callable that names the running one; if it fails, nothing is
+    served or stored. `ttl` is in seconds; `max_entries` and `max_bytes` evict by `eviction` ("lru",
+    "lfu", "fifo", "random").
 
     `coalesce`: identical prompts in flight wait for one call of the model; "semantic": similar ones
     too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
@@ -127,7 +132,11 @@ class SemanticCache:
             **storage,
         )
         self._learning = Learning(
-            self._parts.store, self._parts.policy, judge or EqualAnswers(), self._parts.recorder
+            self._parts.store,
+            self._parts.policy,
+            judge or EqualAnswers(),
+            self._parts.recorder,
+            self._parts.evaluator.name,
         )
         self.flights = Flights()
         self.relays = Relays()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 from semcache_core.codecs import text_of
-from semcache_core.errors import PayloadError
+from semcache_core.errors import ConfigError, PayloadError
+from semcache_core.keys import digest
 from semcache_core.models import Entry, Miss, Scored
 from semcache_core.protocols import Judge, Learner, Policy
 from semcache_core.stats import Recorder
@@ -25,7 +26,6 @@ from semcache_core.store import Store
 log = logging.getLogger("semcache")
 
 _QUEUE = 1000
-_STATE = "policy"
 _SAVE_EVERY = 50  # labels; a crash loses no more of them than that
 
 
@@ -45,20 +45,37 @@ class Label:
 class Learning:
     """Judges answers, tells the policy, and keeps the newest labels for `calibrate`."""
 
-    def __init__(self, store: Store, policy: Policy, judge: Judge, recorder: Recorder) -> None:
+    def __init__(
+        self, store: Store, policy: Policy, judge: Judge, recorder: Recorder, scored_by: str
+    ) -> None:
+        """`scored_by`: the evaluator, since what was learnt of its scores holds for no other's."""
         self._store, self._policy, self._judge, self._recorder = store, policy, judge, recorder
+        self._name = f"policy {digest(scored_by)[:16]}"
         self.labels: deque[Label] = deque(maxlen=10_000)
         self._compared = itertools.count(1)
         self._lock = Lock()
         self._pending: set[Future[None]] = set()
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
-        if isinstance(policy, Learner) and (state := store.meta(_STATE)):
+        if isinstance(policy, Learner) and (state := store.meta(self._name)):
+            self._restore(policy, state)
+
+    def _restore(self, policy: Learner, state: str) -> None:
+        try:
             policy.restore(state)
+        except ConfigError as error:
+            log.warning(
+                "semcache: what the policy had learnt is unreadable, it starts anew: %s", error
+            )
 
     def learn(self, miss: Miss, fresh: Entry) -> None:
-        """Compare in the background the fresh answer with the best candidate's."""
-        scored = miss.explore or next((s for s in miss.considered if not s.score.rejected), None)
+        """Compare in the background the fresh answer with a candidate's.
+
+        A policy that learns says which; for any other the best one is compared, for `labels`.
+        """
+        scored = miss.explore
+        if scored is None and not isinstance(self._policy, Learner):
+            scored = next((s for s in miss.considered if not s.score.rejected), None)
         if scored is not None and miss.query is not None:
             self._submit(lambda: self._compare(miss, scored, fresh))
 
@@ -138,5 +155,5 @@ class Learning:
     def _save(self) -> None:
         if isinstance(self._policy, Learner):
             state = self._policy.state()
-            if state != self._store.meta(_STATE):
-                self._store.set_meta(_STATE, state)
+            if state != self._store.meta(self._name):
+                self._store.set_meta(self._name, state)
