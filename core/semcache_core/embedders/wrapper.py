@@ -129,9 +129,10 @@ class CachingEmbedder(ForkedChild):
 
     def _go_on(self) -> None:
         """Run what waits in a thread of its own, not in one that a pool may be short of."""
-        drain = copy_context().run
+        context = copy_context()
+        # No daemon: onnxruntime aborts a process that ends in the middle of a run.
         thread = threading.Thread(
-            target=drain, args=(run, self._threads.drain()), name="semcache-embed", daemon=True
+            target=context.run, args=(run, self._threads.drain()), name="semcache-embed"
         )
         try:
             thread.start()

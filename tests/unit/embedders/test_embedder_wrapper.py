@@ -452,6 +452,29 @@ def test_a_lane_is_free_after_abort() -> None:
     assert kept.result().shape == (4,)
 
 
+def test_the_interpreters_end_waits_for_a_batch() -> None:
+    """Ending in the middle of one would abort the process with some libraries."""
+    code = """
+        import asyncio, sys, time
+        from semcache_core.embedders import CachingEmbedder, HashEmbedder
+
+        class Slow(HashEmbedder):
+            def embed(self, texts):
+                time.sleep(0.3)
+                print("embedded")
+                return super().embed(texts)
+
+        async def main():
+            task = asyncio.create_task(CachingEmbedder(Slow()).aembed(["a"]))
+            await asyncio.sleep(0.05)
+
+        asyncio.run(main())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "embedded\n", "")
+
+
 def test_in_a_child_nothing_is_remembered() -> None:
     """What the parent remembered may be half written, so a child starts without it."""
     inner = Recorder()
