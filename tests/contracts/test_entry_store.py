@@ -8,24 +8,63 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from postgres import server
+from sqlalchemy import Computed, String, create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from store_values import entry, unit
 
 from semcache_core.entries.memory import MemoryEntries
 from semcache_core.entries.sql import SqlEntries
+from semcache_core.entries.tables import EntryColumns, tables
 from semcache_core.errors import ConfigError, StoreClosed
 from semcache_core.models import Change, Entry
 from semcache_core.protocols import EntryStore
 
-KINDS = ["memory", "sqlite", "sqlite-memory"]
+KINDS = ["memory", "sqlite", "sqlite-memory", "postgresql", "own-table"]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str | None]:
+    """The URL of a PostgreSQL database, if there is one."""
+    with server() as url:
+        yield url
+
+
+class Base(DeclarativeBase):
+    """For a class as a user would write it."""
+
+
+class Answer(EntryColumns, Base):
+    """A table of the user's with columns of their own."""
+
+    __tablename__ = "answers"
+    note: Mapped[str | None] = mapped_column(String(20))
+    length: Mapped[int | None] = mapped_column(Computed("length(query)"))
+
+
+def emptied(url: str) -> None:
+    """Drop the tables that an earlier test left in a database."""
+    engine = create_engine(url)
+    for table in tables().all:
+        table.drop(engine, checkfirst=True)
+    engine.dispose()
 
 
 @pytest.fixture(params=KINDS)
 def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryStore]:
-    """One record of each kind."""
-    if request.param == "memory":
-        made: EntryStore = MemoryEntries()
+    """One empty record of each kind."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        if url is None:
+            pytest.skip("needs PostgreSQL and psycopg")
+        emptied(url)
+        made: EntryStore = SqlEntries(url)
+    elif request.param == "memory":
+        made = MemoryEntries()
     elif request.param == "sqlite":
         made = SqlEntries(f"sqlite:///{tmp_path / 'entries.sqlite3'}")
+    elif request.param == "own-table":
+        made = SqlEntries(f"sqlite:///{tmp_path / 'entries.sqlite3'}", table=Answer)
     else:
         made = SqlEntries("sqlite://")
     yield made

@@ -221,15 +221,17 @@ def test_rebuilt_when_bloated(stores: Stores, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("semcache_core.indexes.chroma._LEAST_BLOAT", 30)
     store = promoted(stores())
     [old] = (stores.path / "index").glob("0*")
-    for i in range(100, 200):
-        fill(store, i, i + 1)
-        store.delete([f"scope-k{i - 100}"] if i - 100 < 60 else [f"scope-k{i - 1}"])
-    store.flush()
+    for first in (100, 200, 300):
+        fill(store, first, first + 40)
+        store.flush()
+        store.delete([f"scope-k{i}" for i in range(first, first + 40)])
+        store.flush()
     until(lambda: not old.exists())
     assert store.health().index == "chroma"
     assert len(list((stores.path / "index").glob("0*"))) == 1
     kept = {e.key for e in store.entries()}
-    assert {top(store, i) for i in range(200)} - {None} == kept
+    assert {top(store, i) for i in range(340)} - {None} == kept
+    assert len(kept) == LIMIT + 20
 
 
 def test_failing_search_falls_back(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

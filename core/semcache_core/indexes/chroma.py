@@ -27,8 +27,8 @@ from semcache_core.models import Change, Entry, Neighbour, Vector
 FORMAT = 1
 _SPACE = "cosine"
 _STATE = "semcache"
-_BATCH = 32
-"""Vectors in one write. Chroma holds the interpreter's lock meanwhile, for about 20 ms."""
+_BATCH = 64
+"""Vectors in one write. Chroma holds the interpreter's lock meanwhile, for about 40 ms."""
 _TAG = 16
 _SPARE = 4
 _LEAST_BLOAT = 10_000

@@ -49,6 +49,7 @@ class HybridIndex:
             self._watch(scope)
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+        self._keeper.searched = time.monotonic()
         self._await_opening(scope)
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
             try:
@@ -81,7 +82,7 @@ class HybridIndex:
         Raises `ChromaFailed` when it cannot be completed.
         """
         while self._keeper.pending():
-            pause = self._keeper.step()
+            pause = self._keeper.step(hurry=True)
             if self._keeper.error:
                 raise ChromaFailed(self._keeper.error)
             if math.isinf(pause) or not self._keeper.writing:

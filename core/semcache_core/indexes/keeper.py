@@ -24,9 +24,13 @@ from semcache_core.protocols import EntryStore
 
 _log = logging.getLogger(__name__)
 
-_LINES = 64
-"""Lines of the log, or entries of a scope, in one step."""
+_LINES = 256
+"""Lines of the log that are read at once; most may be of other scopes."""
 _BATCH_EVERY = 0.05
+_BATCH, _SMALL_BATCH = 64, 16
+_SEARCHING = 0.25
+"""Seconds after a search in which another one is to be expected."""
+_YIELDING = 3.0
 _IDLE = 1.0
 """Seconds between looks for what other processes wrote."""
 _RETRY = 5.0
@@ -112,6 +116,9 @@ class Keeper:
         self._goal: int | None = 0
         """The seq from which on the index may serve; None: to be found out."""
         self._not_before = 0.0
+        self._batch = _BATCH
+        self.searched = 0.0
+        """When there was a search last."""
         self._broken = self._closed = False
 
     # -- for any thread ---------------------------------------------------------------------
@@ -169,12 +176,19 @@ class Keeper:
 
     # -- one step ---------------------------------------------------------------------------
 
-    def step(self) -> float:
-        """Do a bounded piece of work; seconds until the next is worth a call."""
+    def step(self, *, hurry: bool = False) -> float:
+        """Do a bounded piece of work; seconds until the next is worth a call.
+
+        Chroma holds the interpreter's lock while it writes. So while there are searches, the
+        pieces are small, and three times as long as each took it pauses, unless in a `hurry`.
+        """
         with self._stepping:
-            left = self._not_before - time.monotonic()
-            if self._closed or left > 0:
+            begun = time.monotonic()
+            left = self._not_before - begun
+            if self._closed or (left > 0 and not (hurry and not self.error)):
                 return math.inf if self._closed else left
+            gentle = not hurry and begun - self.searched < _SEARCHING
+            self._batch = _SMALL_BATCH if gentle else _BATCH
             try:
                 pause = self._step()
             except ChromaFailed as error:
@@ -183,6 +197,8 @@ class Keeper:
                 _log.warning("the index waits for the record: %s", error)
                 return self._later(_RETRY)
             self._failures, self.error = 0, ""
+            if gentle and pause < _IDLE:
+                return self._later(max(pause, _YIELDING * (time.monotonic() - begun)))
             return pause
 
     def _step(self) -> float:
@@ -197,13 +213,14 @@ class Keeper:
             self._catch_up()
         if self._job is not None:
             return self._build(self._job)
-        if self._held is None:
-            return 0.0
-        if not writing:
-            return self._read_along(self._held)
-        if new := [scope for scope in list(self._wanted) if scope not in self._held.scopes]:
-            return self._promote(self._held, new)
-        return self._follow(self._held)
+        return 0.0 if self._held is None else self._keep(self._held)
+
+    def _keep(self, held: _Held) -> float:
+        if not self.writing:
+            return self._read_along(held)
+        if new := [scope for scope in list(self._wanted) if scope not in held.scopes]:
+            return self._promote(held, new)
+        return self._follow(held)
 
     def _later(self, seconds: float) -> float:
         """A pause that a wake-up does not cut short."""
@@ -253,14 +270,15 @@ class Keeper:
         if changes is None:
             return self._rebuild(held.scopes)
         relevant = [change for change in changes if change.scope in held.scopes]
-        if relevant:
-            held.index.apply(relevant)
-            self._check(held, relevant)
+        batch = relevant[: self._batch]
+        if batch:
+            held.index.apply(batch)
+            self._check(held, batch)
         if changes:
-            held.seq = changes[-1].seq
+            held.seq = (changes if batch == relevant else batch)[-1].seq
             self._tails.trim(held.seq)
         self._save(held)
-        if len(changes) == _LINES:
+        if len(changes) == _LINES or batch != relevant:
             return 0.0
         if self.serving is None and held.seq >= (self._goal or 0):
             self._inspect(held)
@@ -354,7 +372,7 @@ class Keeper:
         )
 
     def _build(self, job: _Job) -> float:
-        if page := list(islice(job.entries, _LINES)):
+        if page := list(islice(job.entries, self._batch)):
             job.index.apply([Change(one.seq, one.key, one.scope, one) for one in page])
             job.done += len(page)
             job.sample = page[:_SAMPLE]
