@@ -39,8 +39,8 @@ class CannotExport(Exception):
 
 def open_graph(model: ModelFolder, dtype: str, threads: int | None = None) -> Graph:
     """The model's graph, made first if need be. Raises `CannotExport`, `MissingDependency`."""
-    target = _target(model, dtype)
-    with _cannot_mean(OSError):
+    target = graph_folder(model, dtype)
+    try:
         if not _made(target):
             _make(model, target, dtype)
         graph = _opened(target, threads)
@@ -48,6 +48,8 @@ def open_graph(model: ModelFolder, dtype: str, threads: int | None = None) -> Gr
             shutil.rmtree(target, ignore_errors=True)
             _make(model, target, dtype)
             graph = _opened(target, threads)
+    except OSError as error:
+        raise CannotExport(f"{error} (SEMCACHE_HOME names another cache folder)") from error
     if graph is None:
         raise CannotExport("the exported graph cannot be loaded")
     return graph
@@ -55,29 +57,19 @@ def open_graph(model: ModelFolder, dtype: str, threads: int | None = None) -> Gr
 
 def check_exporters(model: ModelFolder, dtype: str) -> None:
     """Raises `MissingDependency` when there is neither a graph nor a way to make or do without."""
-    if importlib.util.find_spec("sentence_transformers") is None and not _made(
-        _target(model, dtype)
-    ):
+    installed = importlib.util.find_spec("sentence_transformers") is not None
+    if not installed and not _made(graph_folder(model, dtype)):
         raise MissingDependency("Embedding with a local model", "sentence-transformers", "local")
 
 
-def _target(model: ModelFolder, dtype: str) -> Path:
+def graph_folder(model: ModelFolder, dtype: str) -> Path:
+    """Where the graph is, or will be."""
     name = hashlib.sha256(model.identity.encode()).hexdigest()
     return home() / "onnx" / f"{name}-{dtype}-{_LAYOUT}"
 
 
 def _made(target: Path) -> bool:
     return (target / ABOUT_FILE).is_file()
-
-
-@contextmanager
-def _cannot_mean(kind: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except MissingDependency:  # an OSError it is not, but an ImportError; it names the extra
-        raise
-    except kind as error:
-        raise CannotExport(f"{error} (SEMCACHE_HOME names another cache folder)") from error
 
 
 def _opened(target: Path, threads: int | None) -> Graph | None:
@@ -100,6 +92,7 @@ def _make(model: ModelFolder, target: Path, dtype: str) -> None:
         if note.is_file():
             raise CannotExport(note.read_text())
         log.info("semcache: exporting %s to ONNX, once; this takes some seconds", model.path)
+        _sweep(target.parent)
         started = time.monotonic()
         _export(model, target, dtype, note)
         log.info("semcache: exported in %.1f s to %s", time.monotonic() - started, target)
@@ -109,6 +102,9 @@ def _check_packages() -> None:
     missing = [name for name in _EXPORTERS if importlib.util.find_spec(name) is None]
     if missing:
         raise CannotExport(f"the export needs the packages {', '.join(missing)}")
+    # In a frozen application or an embedded interpreter it is the application itself.
+    if "py" not in Path(sys.executable or "").name.lower() or hasattr(sys, "frozen"):
+        raise CannotExport(f"the export needs a Python to run, which {sys.executable!r} is not")
 
 
 def _versions() -> str:
@@ -153,15 +149,25 @@ def _export(model: ModelFolder, target: Path, dtype: str, note: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _sweep(folder: Path) -> None:
+    """What killed exporters left, of which none can still be at work."""
+    for left in folder.glob("making-*"):
+        if time.time() - left.stat().st_mtime > 2 * _PATIENCE:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _run(folder: Path, work: Path, dtype: str) -> subprocess.CompletedProcess[str]:
     module = "semcache_core.embedders._export"
-    command = [sys.executable, "-m", module, str(folder), str(work), dtype]
-    # The child must find what this process found, however that was told where to look.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", module, str(folder.absolute()), str(work.absolute()), dtype]
+    # The child must find what this process found, however that was told where to look, and nothing
+    # else that lies in the current folder.
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    environment = os.environ | {"PYTHONPATH": path}
     try:
         return subprocess.run(  # noqa: S603  # this Python, this package, no shell
             command,
             env=environment,
+            cwd=work,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

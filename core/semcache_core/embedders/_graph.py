@@ -17,7 +17,6 @@ from semcache_core.models import Matrix
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # ships no types
-    from tokenizers import Encoding
 
 SENTENCE = "sentence_embedding"
 TOKENS = "token_embeddings"
@@ -40,8 +39,7 @@ class Graph:
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         about = json.loads((folder / ABOUT_FILE).read_bytes())
         tokenizer = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
-        self.window = Window.parse(tokenizer, about["window"])
-        self._prompt: str = about["prompt"]
+        self.window = Window.parse(tokenizer, about["window"], about["prompt"])
         self._pad: int = about["pad"]
         self._probe = np.array(about["probe"], np.float32)
         self._floor: float = about["floor"]
@@ -55,7 +53,7 @@ class Graph:
 
     def embed(self, texts: Sequence[str]) -> Matrix:
         """Shape (len(texts), dimension), not normalised here."""
-        pieces = [self._encode(text).ids for text in texts]
+        pieces = [self.window.encode(text).ids for text in texts]
         if len(pieces) == 1:
             return self._run(SENTENCE, pieces)
         runs = [(chunk, self._run(SENTENCE, [pieces[i] for i in chunk])) for chunk in _runs(pieces)]
@@ -66,13 +64,10 @@ class Graph:
 
     def embed_tokens(self, text: str) -> Matrix:
         """Shape (pieces without special ones, dimension), not normalised here."""
-        encoding = self._encode(text)
+        encoding = self.window.encode(text)
         kept = np.array(encoding.special_tokens_mask) == 0
         (rows,) = self._run(TOKENS, [encoding.ids])
         return np.asarray(rows[kept], np.float32)
-
-    def _encode(self, text: str) -> Encoding:
-        return self.window.encode(self._prompt + text)
 
     def _run(self, output: str, pieces: Sequence[Sequence[int]]) -> Matrix:
         ids, mask = _padded(pieces, self._pad)

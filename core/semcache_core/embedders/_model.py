@@ -116,7 +116,7 @@ class ModelFolder:
         file = self.path / "tokenizer.json"
         if self.window_length is None or not file.is_file():
             return None
-        return Window.parse(file.read_text(encoding="utf-8"), self.window_length)
+        return Window.parse(file.read_text(encoding="utf-8"), self.window_length, self.prompt)
 
     @cached_property
     def prompt(self) -> str:

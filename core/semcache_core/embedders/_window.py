@@ -19,21 +19,27 @@ UNBOUNDED = 1_000_000
 class Window:
     """A tokenizer cut to a length; `tokenizers` alone, so torch is not imported. Thread-safe."""
 
-    def __init__(self, tokenizer: Tokenizer, length: int, unknown: int | None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, length: int, unknown: int | None, prompt: str = ""
+    ) -> None:
         tokenizer.no_padding()
         length = min(length, UNBOUNDED)
         tokenizer.enable_truncation(length)
         self._tokenizer = tokenizer
         self._longest = length * _CHARACTERS_A_PIECE
         self._unknown = unknown
+        self._prompt = prompt
 
     @classmethod
-    def parse(cls, tokenizer: str, length: int) -> Window:
-        """From a tokenizer as JSON; `length` in pieces, special ones included."""
+    def parse(cls, tokenizer: str, length: int, prompt: str = "") -> Window:
+        """From a tokenizer as JSON; `length` in pieces, special ones included.
+
+        `prompt` is what the model wants in front of every text, and counts.
+        """
         from tokenizers import Tokenizer
 
         unknown = _unknown(json.loads(tokenizer)["model"])
-        return cls(Tokenizer.from_str(tokenizer), length, unknown)
+        return cls(Tokenizer.from_str(tokenizer), length, unknown, prompt)
 
     def fits(self, text: str) -> bool:
         """Whether the model sees all of the text.
@@ -44,14 +50,14 @@ class Window:
         if len(text) > self._longest:
             return False
         try:
-            encoding = self._tokenizer.encode(text)
+            encoding = self.encode(text)
         except (TypeError, UnicodeError):  # a lone surrogate: no text in any encoding
             return False
         return not encoding.overflowing and not self._blind(encoding)
 
     def encode(self, text: str) -> Encoding:
-        """The pieces of a text, cut to the window."""
-        return self._tokenizer.encode(text)
+        """The pieces of prompt and text, cut to the window."""
+        return self._tokenizer.encode(self._prompt + text)
 
     def _blind(self, encoding: Encoding) -> bool:
         if self._unknown is None or self._unknown not in encoding.ids:

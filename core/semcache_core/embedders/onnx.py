@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semcache_core.embedders._exported import CannotExport, check_exporters, open_graph
+from semcache_core.embedders._exported import CannotExport, check_exporters
 from semcache_core.embedders._fork import ForkedChild, abandoned
 from semcache_core.embedders._graph import Graph, check_threads
+from semcache_core.embedders._graphs import GRAPHS
 from semcache_core.embedders._locate import DEFAULT_MODEL, Source
 from semcache_core.embedders._vectors import failing_as_embedder, plain, unit_rows
 from semcache_core.embedders.sentence_transformers import SentenceTransformerEmbedder
@@ -109,7 +110,7 @@ class OnnxEmbedder(ForkedChild):
     def _load(self) -> Graph | SentenceTransformerEmbedder:
         folder = self._source.folder
         try:
-            return open_graph(folder, self._dtype, self._threads)
+            return GRAPHS.open(folder, self._dtype, self._threads)
         except CannotExport as error:
             if self._dtype != "float32":  # torch's vectors would not match this identity
                 raise EmbedderError(f"{self._source.name} as {self._dtype}: {error}") from error

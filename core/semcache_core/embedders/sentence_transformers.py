@@ -88,7 +88,7 @@ class SentenceTransformerEmbedder(ForkedChild):
     def _tokens(self, text: str) -> Matrix:
         (rows,) = self._encode([text], "token_embeddings")
         window = self._known_window()
-        special = np.array(window.encode(self._source.folder.prompt + text).special_tokens_mask)
+        special = np.array(window.encode(text).special_tokens_mask)
         kept = rows.cpu().numpy()[special == 0]
         return unit_rows(kept, len(kept), self._source.name)
 
@@ -96,7 +96,7 @@ class SentenceTransformerEmbedder(ForkedChild):
         window = self._source.folder.window or self._window
         if window is None:
             with self._lock:
-                window = self._window = _window_of(self._loaded())
+                window = self._window = _window_of(self._loaded(), self._source.folder.prompt)
         return window
 
     def _loaded(self) -> SentenceTransformer:
@@ -133,11 +133,12 @@ def _quiet() -> Iterator[None]:
         logging.enable_progress_bar()
 
 
-def _window_of(model: SentenceTransformer) -> Window:
+def _window_of(model: SentenceTransformer, prompt: str) -> Window:
     """For a folder without a tokenizer.json: the tokenizer as it was converted for loading."""
     tokenizer: Any = model.tokenizer  # of transformers, or what that wraps
     length = model.max_seq_length
     return Window.parse(
         getattr(tokenizer, "backend_tokenizer", tokenizer).to_str(),
         length if isinstance(length, int) else UNBOUNDED,
+        prompt,
     )

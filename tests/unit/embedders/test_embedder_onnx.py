@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from semcache_core.embedders import _export as export
 from semcache_core.embedders import _exported as exported
 from semcache_core.embedders import _graph as graph
 from semcache_core.embedders import sentence_transformers as on_torch
+from semcache_core.embedders._graphs import GRAPHS
 from semcache_core.embedders._model import ModelFolder
 from semcache_core.errors import ConfigError, EmbedderError, MissingDependency
 
@@ -86,6 +89,12 @@ def home(first_uses: list[tuple[str, str]]) -> Path:
 def made(home: Path, tiny: Path) -> OnnxEmbedder:
     """The small model, as users have it exported: by a process of its own."""
     return OnnxEmbedder(tiny)
+
+
+@pytest.fixture(autouse=True)
+def nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test opens its graphs from their files."""
+    monkeypatch.setattr(GRAPHS, "_open", WeakValueDictionary())
 
 
 @pytest.fixture
@@ -183,6 +192,9 @@ def test_a_models_prompt_is_kept(
     assert agreement(embedder, SentenceTransformerEmbedder(folder, device="cpu")) > 0.9999
     assert isinstance(embedder._engine, graph.Graph)
     assert embedder.embed(["a"])[0] @ OnnxEmbedder(tiny).embed(["a"])[0] < 0.999
+    words = "word " * 29  # 31 pieces with the special ones; the prompt has two of its own
+    assert OnnxEmbedder(tiny).fits(words)
+    assert not embedder.fits(words)
 
 
 def test_int8_is_exported(tiny: Path, home: Path, in_process: list[list[str]]) -> None:
@@ -309,7 +321,7 @@ def test_what_cannot_be_repaired_means_torch(
 
 
 def _exports(home: Path, tiny: Path) -> list[Path]:
-    target = exported._target(ModelFolder(tiny), "float32")
+    target = exported.graph_folder(ModelFolder(tiny), "float32")
     return [target / "about.json"]
 
 
@@ -352,7 +364,7 @@ def test_attention_is_fused(made: OnnxEmbedder, tiny: Path, home: Path) -> None:
     """A BERT's attention becomes one operation a layer, which is where the speed comes from."""
     import onnx
 
-    model = onnx.load(exported._target(ModelFolder(tiny), "float32") / "model.onnx")
+    model = onnx.load(exported.graph_folder(ModelFolder(tiny), "float32") / "model.onnx")
     assert [node.op_type for node in model.graph.node].count("Attention") == 2
 
 
@@ -367,6 +379,26 @@ def test_an_exporter_that_dies_is_no_verdict(
     assert "exit status -9" in caplog.text
     assert not list((tmp_path / "onnx").glob("*.refused"))
     assert not list((tmp_path / "onnx").glob("making-*"))
+
+
+@pytest.mark.parametrize("executable", ["", None, "/opt/app/app", "/usr/bin/uwsgi"])
+def test_what_is_no_python_is_not_started(
+    executable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen application that started itself again would do so for ever."""
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(exported.CannotExport, match="a Python to run"):
+        exported._check_packages()
+
+
+def test_what_killed_exporters_left_is_swept(tmp_path: Path) -> None:
+    """Only what is too old to be somebody's work."""
+    old, new = tmp_path / "making-old", tmp_path / "making-new"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (1, 1))
+    exported._sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["making-new"]
 
 
 def test_an_exporter_that_hangs_is_ended(
@@ -417,7 +449,7 @@ def test_a_made_graph_is_not_made_again(
 ) -> None:
     """Who waited for the lock looks again before exporting."""
     model = ModelFolder(tiny)
-    exported._make(model, exported._target(model, "float32"), "float32")
+    exported._make(model, exported.graph_folder(model, "float32"), "float32")
     assert in_process == []
 
 
@@ -484,6 +516,16 @@ def test_threads_that_come_first_load_once(tiny: Path, made: OnnxEmbedder) -> No
     assert len({id(engine) for engine in engines}) == 1
 
 
+def test_embedders_of_one_model_share_its_graph(tiny: Path, made: OnnxEmbedder) -> None:
+    """Several caches in one process hold the weights once; other threads need another pool."""
+    first, second = OnnxEmbedder(tiny), OnnxEmbedder(tiny)
+    assert first._loaded() is second._loaded()
+    assert first._loaded() is not OnnxEmbedder(tiny, threads=1)._loaded()
+    del first, second
+    gc.collect()
+    assert len(GRAPHS._open) == 0
+
+
 FORKED = """
     import os, sys, threading
     from semcache_core.embedders import OnnxEmbedder, SentenceTransformerEmbedder
@@ -512,10 +554,11 @@ def test_a_forked_child_embeds(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_childs_graph_is_opened_anew(tiny: Path, made: OnnxEmbedder) -> None:
-    """In the child the parent's pool is put aside; an embedder on torch keeps its model."""
+    """In the child the parent's pool is put aside, and what nobody loaded is loaded there."""
     embedder = OnnxEmbedder(tiny)
     before = embedder._loaded()
-    embedder.in_forked_child()
+    for each in (GRAPHS, embedder):
+        each.in_forked_child()
     assert embedder._loaded() is not before
     unused = OnnxEmbedder(tiny)
     unused.in_forked_child()
