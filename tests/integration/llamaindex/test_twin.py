@@ -368,3 +368,35 @@ def test_anthropic_is_anthropic(cache: Any, provider: Provider) -> None:
     twin = cached(provider.anthropic(), cache)
     assert isinstance(twin, Anthropic)
     assert twin.tokenizer is not None
+
+
+def test_templates_of_completion_models(cache: Any) -> None:
+    """A model without a chat interface: the question is found in its templates, too."""
+    template = PromptTemplate("Context: {context_list}\nQuestion: {query_str}")
+    llm = cached(PlainLLM(system_prompt="Be brief."), cache, context="set")
+    llm.predict(template, query_str="How do I cancel my order?", context_list=["one", "two"])
+    llm.predict(template, query_str="How can I cancel my order?", context_list=["two", "one"])
+    assert llm.calls == 1
+    assert "".join(
+        llm.stream(template, query_str="How can I cancel my order?", context_list=["one", "two"])
+    ).startswith("Plain answer")
+    assert llm.calls == 1
+    llm.predict(template, query_str="How can I cancel my order?", context_list=["two", "three"])
+    assert llm.calls == 2
+    llm.predict(PromptTemplate("Say something."), query_str="How do I cancel my order?")
+    llm.predict(PromptTemplate("Say something."), query_str="What is the weather?")
+    assert llm.calls == 3  # a question that the template does not show makes no difference
+
+
+async def test_structured_prompts_without_the_system_prompt(cache: Any) -> None:
+    """LlamaIndex leaves the system prompt out of some structured calls: the question is found."""
+    provider = Provider(structured)
+    llm = cached(provider.openai(model="gpt-3.5-turbo", system_prompt="Be brief."), cache)
+    template = PromptTemplate("Where is {query_str}?")
+    for _ in range(2):
+        assert await llm.astructured_predict(City, template, query_str="Porto") == CITY
+    assert provider.calls == 1
+    json_llm = cached(provider.openai(system_prompt="Be brief."), cache)
+    for text in ("the city of Porto", "Porto, the city"):
+        json_llm.structured_predict(City, template, query_str=text)
+    assert cache.stats().errors == {}
