@@ -31,6 +31,7 @@ def make_engine(url: str | URL) -> Engine:
     """An engine for a URL of the user's; raises `ConfigError` and `MissingDependency`."""
     parsed = _parsed(url)
     try:
+        refuse_async(parsed, parsed.get_dialect().is_async)
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
@@ -40,6 +41,15 @@ def make_engine(url: str | URL) -> Engine:
         raise MissingDependency(
             f"the database {parsed.drivername!r}", str(error.name), "all"
         ) from error
+
+
+def refuse_async(url: URL, is_async: bool) -> None:
+    """Raise `ConfigError` for a driver that the record cannot use."""
+    if is_async:
+        raise ConfigError(
+            f"entries: {url.drivername!r} is an asynchronous driver; name a synchronous one, for"
+            " instance postgresql+psycopg (the cache's own methods can be awaited all the same)"
+        )
 
 
 def _parsed(url: str | URL) -> URL:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from semcache_core.entries.engines import in_memory, make_engine
+from semcache_core.entries.engines import in_memory, make_engine, refuse_async
 from semcache_core.entries.faults import fault, is_busy, is_race, name, translated
 from semcache_core.entries.rows import tenant, to_entry, to_row
 from semcache_core.entries.statements import statements
@@ -88,15 +88,7 @@ class SqlEntries:
         return self._write(lambda connection: self._put(connection, wanted)) if wanted else []
 
     def get(self, keys: Sequence[str]) -> dict[str, Entry]:
-        with self._reading() as connection:
-            if len(keys) == 1:
-                rows = connection.execute(self._sql.one, {"k": keys[0]}).all()
-            else:
-                rows = [
-                    row
-                    for part in _chunks(keys)
-                    for row in connection.execute(self._sql.many, {"keys": part}).all()
-                ]
+        rows = self._read(lambda connection: self._rows(connection, keys))
         return {entry.key: entry for row in rows if (entry := to_entry(row))}
 
     def delete(self, keys: Sequence[str]) -> list[Change]:
@@ -109,23 +101,11 @@ class SqlEntries:
             self._write(lambda connection: connection.execute(self._sql.touch, rows))
 
     def changes(self, after: int, limit: int) -> list[Change] | None:
-        # The upper bound makes the two reads agree without a transaction around them: all that
-        # is at or below it was committed before either.
-        span = {"after": after, "upto": self.figures().seq, "limit": limit}
-        with self._reading() as connection:
-            written = connection.execute(self._sql.written, span).all()
-            deleted = connection.execute(self._sql.deleted, span).all()
-            trimmed = connection.execute(self._sql.state).one().trimmed
-        if after < trimmed:
-            return None
-        entries = (Change(row.seq, row.key, row.scope, to_entry(row)) for row in written)
-        tombstones = (Change(*row) for row in deleted)
-        return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
+        return self._read(lambda connection: self._changes(connection, after, limit))
 
     def figures(self) -> Figures:
-        with self._reading() as connection:
-            seq, count, size, _ = connection.execute(self._sql.state).one()
-        return Figures(seq=seq, count=count, size=size)
+        row = self._read(lambda connection: connection.execute(self._sql.state).one())
+        return Figures(seq=row.seq, count=row.entries, size=row.size_bytes)
 
     def scope(self, scope: str) -> Iterator[Entry]:
         return self._pages(self._sql.scope_after, scope=scope)
@@ -138,23 +118,17 @@ class SqlEntries:
     def count(self, scope: str | None = None) -> int:
         if scope is None:
             return self.figures().count
-        with self._reading() as connection:
-            return int(connection.execute(self._sql.scope_count, {"scope": scope}).scalar_one())
+        found = self._read(
+            lambda c: c.execute(self._sql.scope_count, {"scope": scope}).scalar_one()
+        )
+        return int(found)
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
         check_rule(rule)
-        with self._reading() as connection:
-            gone = [tuple(row) for row in connection.execute(self._sql.expired, {"now": now})]
-            keys = [key for key, _ in gone]
-            excess -= len(gone)
-            excess_bytes -= sum(size for _, size in gone)
-            if excess > 0 or excess_bytes > 0:
-                keys += self._victims(connection, rule, excess, excess_bytes, now)
-        return keys
+        return self._read(lambda c: self._doomed(c, rule, excess, excess_bytes, now))
 
     def meta(self, name: str) -> str | None:
-        with self._reading() as connection:
-            return connection.execute(self._sql.meta, {"n": name}).scalar()
+        return self._read(lambda connection: self._meta(connection, name))
 
     def set_meta(self, name: str, value: str) -> None:
         self._write(lambda connection: self._set_meta(connection, name, value))
@@ -195,11 +169,7 @@ class SqlEntries:
 
     def _refuse_unusable(self) -> None:
         url, pool = self._engine.url, self._engine.pool
-        if getattr(self._engine.dialect, "is_async", False):
-            raise ConfigError(
-                f"entries: {url.drivername!r} is an asynchronous driver; name a synchronous one,"
-                " for instance postgresql+psycopg (the cache's own methods are awaitable anyway)"
-            )
+        refuse_async(url, self._engine.dialect.is_async)
         if (
             url.get_backend_name() == "sqlite"
             and in_memory(url)
@@ -256,29 +226,66 @@ class SqlEntries:
         """Look through a whole SQLite file. Raises `StoreCorrupt`; other databases see to that."""
         if self._engine.dialect.name != "sqlite":
             return
-        with self._reading() as connection:
-            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        said = self._read(lambda c: c.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         if said != "ok":
             raise fault(StoreCorrupt(f"malformed: {said}"), self._engine.url)
 
-    # -- reading ----------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("the record was used after close()")
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        self._check_open()
         with translated(self._engine.url):
             if self._one_connection:
                 with self._lock, self._engine.connect() as connection:
-                    yield connection
-                return
-            connection = self._connection()
+                    return work(connection)
             try:
-                yield connection
-            except BaseException:
-                connection.close()
-                raise
-            self._keep(connection)
+                return self._lend(work)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            # The server dropped this connection, and with it most likely all that lay idle.
+            self._drop_idle()
+            return self._lend(work)
+
+    def _lend(self, work: Callable[[Connection], T]) -> T:
+        """A connection that lay idle, or a new one. Opening one costs more than most reads."""
+        connection = self._connection()
+        try:
+            result = work(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
+        return result
+
+    def _rows(self, connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
+        if len(keys) == 1:
+            return connection.execute(self._sql.one, {"k": keys[0]}).all()
+        parts = (connection.execute(self._sql.many, {"keys": part}).all() for part in _chunks(keys))
+        return [row for part in parts for row in part]
+
+    def _changes(self, connection: Connection, after: int, limit: int) -> list[Change] | None:
+        # The upper bound makes the two reads agree without a transaction around them: all that
+        # is at or below it was committed before either.
+        span = {
+            "after": after,
+            "upto": connection.execute(self._sql.state).one().seq,
+            "limit": limit,
+        }
+        written = connection.execute(self._sql.written, span).all()
+        deleted = connection.execute(self._sql.deleted, span).all()
+        if after < connection.execute(self._sql.state).one().trimmed:
+            return None
+        entries = (Change(row.seq, row.key, row.scope, to_entry(row)) for row in written)
+        tombstones = (Change(*row) for row in deleted)
+        return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
+
+    def _meta(self, connection: Connection, name: str) -> str | None:
+        return connection.execute(self._sql.meta, {"n": name}).scalar()
 
     def _connection(self) -> Connection:
         with suppress(IndexError):
@@ -297,22 +304,27 @@ class SqlEntries:
 
     def _pages(self, statement: Select[Any], **values: object) -> Iterator[Entry]:
         after = 0
-        while True:
-            with self._reading() as connection:
-                rows = connection.execute(
-                    statement, {"after": after, "limit": _PAGE, **values}
-                ).all()
+        while rows := self._page(statement, {"after": after, "limit": _PAGE, **values}):
             yield from (entry for row in rows if (entry := to_entry(row)))
-            if len(rows) < _PAGE:
-                return
             after = rows[-1].seq
 
+    def _page(self, statement: Select[Any], values: dict[str, object]) -> Sequence[Row[Any]]:
+        return self._read(lambda connection: connection.execute(statement, values).all())
+
     def _tenant_keys(self, namespace: str) -> list[str]:
-        with self._reading() as connection:
-            found = connection.execute(
-                self._sql.tenant_keys, {"tenant": tenant(namespace), "limit": _CHUNK}
-            )
-            return list(found.scalars())
+        wanted = {"tenant": tenant(namespace), "limit": _CHUNK}
+        return self._read(lambda c: list(c.execute(self._sql.tenant_keys, wanted).scalars()))
+
+    def _doomed(
+        self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
+    ) -> list[str]:
+        gone = connection.execute(self._sql.expired, {"now": now}).all()
+        keys = [row.key for row in gone]
+        excess -= len(gone)
+        excess_bytes -= sum(row.size_bytes for row in gone)
+        if excess > 0 or excess_bytes > 0:
+            keys += self._victims(connection, rule, excess, excess_bytes, now)
+        return keys
 
     def _victims(
         self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
@@ -341,8 +353,7 @@ class SqlEntries:
     # -- writing ----------------------------------------------------------------------------
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        if self._closed:
-            raise StoreClosed("the record was used after close()")
+        self._check_open()
         if self.read_only:
             raise StoreReadOnly(f"{name(self._engine.url)} was opened for reading only")
         with translated(self._engine.url), self._lock:
@@ -350,7 +361,9 @@ class SqlEntries:
                 try:
                     return self._commit(work)
                 except DBAPIError as error:
-                    if not is_busy(error):
+                    # What a transaction does can be done again, should it have been committed
+                    # before the connection was lost.
+                    if not (is_busy(error) or error.connection_invalidated):
                         raise
                 time.sleep(pause)
             return self._commit(work)
@@ -418,7 +431,7 @@ class SqlEntries:
 
     def _swap_meta(self, connection: Connection, name: str, old: str | None, new: str) -> bool:
         self._advance(connection, 0)
-        swapped = connection.execute(self._sql.meta, {"n": name}).scalar() == old
+        swapped = self._meta(connection, name) == old
         if swapped:
             self._set_meta(connection, name, new)
         return swapped

@@ -116,7 +116,10 @@ def statements(tables: Tables) -> Statements:
         scope_count=select(func.count()).where(
             row.c.scope == bindparam("scope"), row.c.dimension > 0
         ),
-        tenant_keys=select(row.c.key).where(row.c.tenant == bindparam("tenant")).limit(limit),
+        tenant_keys=select(row.c.key)
+        .where(row.c.tenant == bindparam("tenant"))
+        .order_by(row.c.seq)
+        .limit(limit),
         expired=select(row.c.key, row.c.size_bytes).where(row.c.expires <= bindparam("now")),
         lru=victims(row.c.last_used),
         lfu=victims(row.c.uses, row.c.last_used),
