@@ -223,9 +223,9 @@ class TemporaryHome(LocalHome):
 class ClientHome:
     """A Chroma server, or a client of the user's: all processes search, one writes.
 
-    Which collection counts, and who writes, stands in the record, which the processes share. A
-    forked child connects anew if `connect` makes a new client; the user's own it cannot share with
-    its parent, and scans.
+    Which collection counts, and who writes, stands in the record, which the processes share.
+    `connect` makes a client that the home closes, and that a forked child makes anew; or it gives
+    the user's own (`reconnects=False`), which stays open, and which a child cannot share: it scans.
     """
 
     open_to_readers = True
@@ -290,6 +290,9 @@ class ClientHome:
     def close(self) -> None:
         with contextlib.suppress(StoreError):
             self._lease.release()
+        if self._client is not None and self._reconnects:
+            close_http_client(self._client)
+            self._client = None
 
     def after_fork(self, inherited: object) -> None:
         _abandoned.extend([self._client, self._names, inherited])
@@ -333,17 +336,39 @@ def persistent_client(folder: Path) -> Any:
         return chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
 
 
-def http_client(host: str, port: int, ssl: bool) -> Any:
-    """A client of a Chroma server that gives up on a server that does not answer."""
+def http_client(host: str, port: int, ssl: bool, timeout: float = _HTTP_TIMEOUT) -> Any:
+    """A client of a Chroma server that gives up after `timeout` seconds without an answer.
+
+    chromadb itself waits for ever, and has no setting for it. As it asks its server something
+    before the session can be changed, the server is first asked for a sign of life.
+    """
     import chromadb
     import httpx
     from chromadb.config import Settings
 
+    heartbeat = f"{'https' if ssl else 'http'}://{host}:{port}/api/v2/heartbeat"
+    httpx.get(heartbeat, timeout=timeout).raise_for_status()
     client = chromadb.HttpClient(host, port, ssl, settings=Settings(anonymized_telemetry=False))
-    session = getattr(getattr(client, "_server", None), "_session", None)
-    if isinstance(session, httpx.Client):  # chromadb waits for ever, and has no setting for it
-        session.timeout = httpx.Timeout(_HTTP_TIMEOUT)
+    for session in _sessions(client):
+        session.timeout = httpx.Timeout(timeout)
     return client
+
+
+def close_http_client(client: Any) -> None:
+    """Close a client of `http_client`, and its connections, which chromadb forgets."""
+    sessions = _sessions(client)
+    client.close()
+    for session in sessions:
+        session.close()
+
+
+def _sessions(client: Any) -> list[Any]:
+    """The connection pools of a client: its own, and that of the one it looks up databases with."""
+    clients = (client, getattr(client, "_admin_client", None))
+    servers = [getattr(one, "_server", None) for one in clients]
+    return [
+        server._session for server in servers if server is not None and hasattr(server, "_session")
+    ]
 
 
 def _mark(folder: Path) -> Path:

@@ -157,7 +157,9 @@ def _best(view: _View, vector: Vector, k: int) -> list[tuple[int, float]]:
     """Places and similarities of the k nearest rows, nearest first."""
     if not view.used or k < 1:
         return []
-    similarities = view.rows[: view.used] @ vector
+    # Not `rows @ vector`: BLAS spreads it over threads, which wait for one another on a busy
+    # machine (0.3 to 20 ms for 10,000 rows, against a steady 0.6 to 0.9).
+    similarities = np.einsum("ij,j->i", view.rows[: view.used], vector)
     if k < view.used:
         places = np.argpartition(similarities, view.used - k)[view.used - k :]
     else:

@@ -24,11 +24,14 @@ TIMEOUT = 60.0
 
 def probed(folder: Path, name: str, timeout: float = TIMEOUT) -> bool:
     """Whether the index in `folder` passed the test."""
-    command = [sys.executable, "-m", "semcache_core.indexes.probe", str(folder), name]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(  # noqa: S603  # our own module, no shell
-            command, env=environment, timeout=timeout, capture_output=True, check=False
+            _command(folder, name),
+            env=environment,
+            timeout=timeout,
+            capture_output=True,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("the index in %s did not stand the test: %s", folder, error)
@@ -37,6 +40,10 @@ def probed(folder: Path, name: str, timeout: float = TIMEOUT) -> bool:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         _log.warning("the index in %s did not stand the test: %s", folder, *(said or ["no word"]))
     return done.returncode == 0
+
+
+def _command(folder: Path, name: str) -> list[str]:
+    return [sys.executable, "-m", "semcache_core.indexes.probe", str(folder), name]
 
 
 def works(collection: Any) -> bool:
