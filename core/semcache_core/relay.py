@@ -20,6 +20,7 @@ from contextvars import Context, ContextVar
 from threading import Lock, RLock
 from typing import Any, Generic, TypeVar
 
+from semcache_core.forks import ForkedChild
 from semcache_core.steps import Flow, arun, run
 
 C = TypeVar("C")
@@ -181,10 +182,15 @@ class AsyncRelay(Shared[C]):
             await self._demand.wait()
 
 
-class Relays:
+class Relays(ForkedChild):
     """The streams of one cache that are under way, by key."""
 
     def __init__(self) -> None:
+        self.in_forked_child()
+        self.watch_forks()
+
+    def in_forked_child(self) -> None:
+        """The parent's streams are read there."""
         self._relays: dict[Hashable, Shared[Any]] = {}
         self._lock = RLock()
 

@@ -21,6 +21,7 @@ from enum import Enum
 from threading import Lock, current_thread, get_ident
 from typing import TypeVar
 
+from semcache_core.forks import ForkedChild
 from semcache_core.models import Miss, Prompt, Query
 from semcache_core.steps import Flow, Step
 
@@ -100,10 +101,15 @@ class Flight:
         return await asyncio.shield(asyncio.wrap_future(self._landing))
 
 
-class Flights:
+class Flights(ForkedChild):
     """The flights of one cache, by key."""
 
     def __init__(self) -> None:
+        self.in_forked_child()
+        self.watch_forks()
+
+    def in_forked_child(self) -> None:
+        """Nobody lands here what the parent has in the air."""
         self._flights: dict[str, Flight] = {}
         self._lock = Lock()
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from semcache_core.embedders._fork import ForkedChild, abandoned
+from semcache_core.forks import ForkedChild, abandoned
 
 R = TypeVar("R")
 

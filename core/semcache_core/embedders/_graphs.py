@@ -7,9 +7,9 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from semcache_core.embedders._exported import graph_folder, open_graph
-from semcache_core.embedders._fork import ForkedChild
 from semcache_core.embedders._graph import Graph
 from semcache_core.embedders._model import ModelFolder
+from semcache_core.forks import ForkedChild
 
 
 class Graphs(ForkedChild):

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from semcache_core.embedders._exported import CannotExport, check_exporters
-from semcache_core.embedders._fork import ForkedChild, abandoned
 from semcache_core.embedders._graph import Graph, check_threads
 from semcache_core.embedders._graphs import GRAPHS
 from semcache_core.embedders._locate import DEFAULT_MODEL, Source
 from semcache_core.embedders._vectors import failing_as_embedder, plain, unit_rows
 from semcache_core.embedders.sentence_transformers import SentenceTransformerEmbedder
 from semcache_core.errors import ConfigError, EmbedderError
+from semcache_core.forks import ForkedChild, abandoned
 from semcache_core.models import Matrix
 
 log = logging.getLogger("semcache")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semcache_core.embedders._fork import ForkedChild
 from semcache_core.embedders._locate import DEFAULT_MODEL, Source
 from semcache_core.embedders._vectors import failing_as_embedder, plain, unit_rows
 from semcache_core.embedders._window import UNBOUNDED, Window
 from semcache_core.errors import MissingDependency
+from semcache_core.forks import ForkedChild
 from semcache_core.models import Matrix
 
 if TYPE_CHECKING:

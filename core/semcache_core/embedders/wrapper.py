@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from semcache_core.embedders._fork import ForkedChild
 from semcache_core.embedders._lane import Lane, Ticket
 from semcache_core.embedders._vectors import failing_as_embedder, plain, unit_rows
 from semcache_core.errors import ConfigError
+from semcache_core.forks import ForkedChild
 from semcache_core.lru import LRU
 from semcache_core.models import Matrix, Vector
 from semcache_core.protocols import Embedder, TokenEmbedder

@@ -11,7 +11,7 @@ from semcache_core.evaluators.sequence import SequenceMatch
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
-RECOMMENDED_THRESHOLD = 0.6
+RECOMMENDED_THRESHOLD = 0.65
 """For `default_evaluator` with all-MiniLM-L6-v2, read off `benchmarks/quality.py`.
 
 For traffic whose questions differ in a name or a value only (slots), 0.85 is the place to start.

@@ -1,6 +1,7 @@
 """LRU, sessions, flights, questions, turns."""
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -120,3 +121,14 @@ def test_tool_calls_are_never_found_by_meaning(name):
     """Their arguments answer the exact wording."""
     with pytest.raises(ConfigError, match="exact wording"):
         Turns(**{name: "semantic"})
+
+
+def test_a_forked_child_starts_without_the_parents_flights():
+    """Nobody in the child would ever land them."""
+    flights = Flights()
+    flights.board("k")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if flights.board("k")[1] and len(flights) == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not flights.board("k")[1]
