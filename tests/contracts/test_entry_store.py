@@ -279,16 +279,27 @@ def test_doomed(record: EntryStore, rule: str, gone: list[str]) -> None:
 
 @pytest.mark.parametrize("rule", ["lru", "lfu", "fifo", "random"])
 def test_doomed_takes_expired_first(record: EntryStore, rule: str) -> None:
-    """What expired goes, all of it, and counts towards the excess."""
+    """What expired goes before anything else, and no more goes than has to."""
     record.put([used("a", 0, 0.0), used("b", 9, 9.0, expires=5.0), used("c", 9, 9.0, expires=6.0)])
-    assert sorted(record.doomed(rule, 1, 0, now=6.0)) == ["b", "c"]
-    assert sorted(record.doomed(rule, 0, 0, now=5.0)) == ["b"]
+    assert record.doomed(rule, 1, 0, now=5.0) == ["b"]
+    assert sorted(record.doomed(rule, 2, 0, now=6.0)) == ["b", "c"]
     assert len(record.doomed(rule, 3, 0, now=6.0)) == 3
+    assert record.doomed(rule, 0, 0, now=6.0) == []
+
+
+def test_expired(record: EntryStore) -> None:
+    """What has expired is named, the first to expire first, and nothing else."""
+    record.put(
+        [used("a", 0, 0.0), used("b", 0, 0.0, 7.0), used("c", 0, 0.0, 6.0), used("d", 0, 0.0, 9.0)]
+    )
+    assert record.expired(5.9, 10) == []
+    assert record.expired(7.0, 10) == ["c", "b"]
+    assert record.expired(100.0, 2) == ["c", "b"]
 
 
 def test_doomed_at_random(record: EntryStore) -> None:
     """Any entry may be chosen, each at most once, and as many as asked for."""
-    record.put([entry(f"{i * 16**62:064x}") for i in range(16)])
+    record.put([entry(f"{i * 16**63:064x}") for i in range(16)])
     chosen = [record.doomed("random", 1, 0, now=0.0)[0] for _ in range(300)]
     assert len(set(chosen)) > 8
     assert len(set(record.doomed("random", 10, 0, now=0.0))) == 10
