@@ -113,10 +113,13 @@ class EntryStore(Protocol):
         """Number of entries; of those with a vector in a scope, if one is named."""
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
-        """Keys to evict: all that expired, then by rule until the excess is gone.
+        """Keys to evict until the excess is gone: first what expired, then by rule.
 
-        `rule` is "lru", "lfu", "fifo" or "random". What expired counts towards the excess.
+        `rule` is "lru", "lfu", "fifo" or "random".
         """
+
+    def expired(self, now: float, limit: int) -> list[str]:
+        """Keys of entries that expired, at most `limit`, first those that expired first."""
 
     def meta(self, name: str) -> str | None:
         """A value kept beside the entries (embedder identity, blocked pairs)."""

@@ -7,8 +7,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from heapq import merge
+from heapq import merge, nsmallest
 from itertools import islice
+from typing import Any
 
 from semcache_core.errors import StoreClosed
 from semcache_core.expiry import check_rule, take
@@ -95,14 +96,14 @@ class MemoryEntries:
         check_rule(rule)
         with self._open():
             rows = list(self._rows.values())
-        gone = [row for row in rows if row.expired(now)]
-        excess -= len(gone)
-        excess_bytes -= sum(row.size for row in gone)
-        keys = [row.key for row in gone]
-        if excess > 0 or excess_bytes > 0:
-            left = sorted((row for row in rows if not row.expired(now)), key=_ORDER[rule])  # type: ignore[arg-type]  # each rule's keys compare with one another
-            keys += take(((row.key, row.size) for row in left), excess, excess_bytes)
-        return keys
+        by_rule: Any = _ORDER[rule]  # a rule's keys compare with one another
+        rows.sort(key=lambda row: (not row.expired(now), by_rule(row)))
+        return take(((row.key, row.size) for row in rows), excess, excess_bytes)
+
+    def expired(self, now: float, limit: int) -> list[str]:
+        with self._open():
+            gone = [(row.expires, row.key) for row in self._rows.values() if row.expired(now)]
+        return [key for _, key in nsmallest(limit, gone)]
 
     def meta(self, name: str) -> str | None:
         with self._open():

@@ -127,6 +127,10 @@ class SqlEntries:
         check_rule(rule)
         return self._read(lambda c: self._doomed(c, rule, excess, excess_bytes, now))
 
+    def expired(self, now: float, limit: int) -> list[str]:
+        values = {"now": now, "limit": limit}
+        return self._read(lambda c: [key for key, _ in self._pairs(c, self._sql.expired, values)])
+
     def meta(self, name: str) -> str | None:
         return self._read(lambda connection: self._meta(connection, name))
 
@@ -318,20 +322,12 @@ class SqlEntries:
     def _doomed(
         self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
     ) -> list[str]:
-        gone = connection.execute(self._sql.expired, {"now": now}).all()
-        keys = [row.key for row in gone]
-        excess -= len(gone)
-        excess_bytes -= sum(row.size_bytes for row in gone)
-        if excess > 0 or excess_bytes > 0:
-            keys += self._victims(connection, rule, excess, excess_bytes, now)
-        return keys
-
-    def _victims(
-        self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
-    ) -> list[str]:
         limit = max(excess, _CHUNK)
         while True:
-            found = self._ordered(connection, rule, {"now": now, "limit": limit})
+            values = {"now": now, "limit": limit}
+            found = self._pairs(connection, self._sql.expired, values)
+            if len(found) < limit:
+                found += self._ordered(connection, rule, values)
             keys = take(found, excess, excess_bytes)
             if len(keys) < len(found) or len(found) < limit:
                 return keys
@@ -342,13 +338,17 @@ class SqlEntries:
     ) -> list[tuple[str, int]]:
         statement: Select[Any] = getattr(self._sql, rule)
         if rule != "random":
-            return [(key, size) for key, size in connection.execute(statement, values)]
+            return self._pairs(connection, statement, values)
         start = f"{random.getrandbits(256):064x}"
-        found: dict[str, int] = {}
-        for point in (start, ""):
-            rows = connection.execute(statement, values | {"start": point}).all()
-            found |= {row.key: row.size_bytes for row in rows}
-        return list(found.items())
+        behind = self._pairs(connection, statement, values | {"start": start})
+        before = self._pairs(connection, statement, values | {"start": ""})
+        return list(dict([*behind, *before]).items())
+
+    @staticmethod
+    def _pairs(
+        connection: Connection, statement: Select[Any], values: dict[str, Any]
+    ) -> list[tuple[str, int]]:
+        return [(row.key, row.size_bytes) for row in connection.execute(statement, values)]
 
     # -- writing ----------------------------------------------------------------------------
 

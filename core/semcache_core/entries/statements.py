@@ -120,7 +120,10 @@ def statements(tables: Tables) -> Statements:
         .where(row.c.tenant == bindparam("tenant"))
         .order_by(row.c.seq)
         .limit(limit),
-        expired=select(row.c.key, row.c.size_bytes).where(row.c.expires <= bindparam("now")),
+        expired=select(row.c.key, row.c.size_bytes)
+        .where(row.c.expires <= bindparam("now"))
+        .order_by(row.c.expires)
+        .limit(limit),
         lru=victims(row.c.last_used),
         lfu=victims(row.c.uses, row.c.last_used),
         fifo=victims(row.c.seq),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import threading
 import time
 import weakref
@@ -21,20 +20,22 @@ from semcache_core.errors import (
     StoreError,
 )
 from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
-from semcache_core.models import Candidate, Change, Entry, IndexStatus, Neighbour, Vector
+from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
+from semcache_core.store.follower import Follower
+from semcache_core.store.forks import guard
 from semcache_core.store.hot import HotTier
 from semcache_core.store.uses import Uses
-from semcache_core.store.worker import Worker
+from semcache_core.store.worker import Every, Worker
 
 _log = logging.getLogger(__name__)
 
-_LINES = 1_000
-"""Changes of others that one lookup catches up on; beyond, reading anew is cheaper."""
 _USES_EVERY = 1.0
 """Seconds between two writes of use counts."""
 _PURGE_EVERY = 60.0
 """Seconds between two looks for entries that expired."""
+_PURGED = 500
+"""Expired entries deleted at once, so that a put waits for no more than those."""
 _SPARE = 4
 """Neighbours asked for beyond k, as some may have expired or been replaced."""
 _ROUNDING = 1e-4
@@ -100,20 +101,20 @@ class Store:
         self._limits = Limits(max_entries, max_bytes, eviction)
         self._entries, self._index = entries, index
         self._identity, self._dimension = identity, dimension
-        self._clock, self._ttl, self._poll = clock, ttl, poll
-        self._hot = HotTier(hot, _HOT_BYTES)
-        self._uses = Uses()
-        self._writing_uses, self._purging = _Every(_USES_EVERY), _Every(_PURGE_EVERY)
-        self._claimed = self._closed = False
-        self._locks()
+        self._clock, self._ttl = clock, ttl
         self._check_identity()
-        self._seen = entries.figures().seq
-        self._fresh_until = time.monotonic() + poll
+        self._hot = HotTier(hot, _HOT_BYTES)
+        self._follower = Follower(entries, index, self._hot, poll)
+        self._uses = Uses()
+        self._writing = threading.RLock()
+        self._claimed = -1
+        self._closed = False
+        self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
         self._worker = Worker(self._chores, "semcache-store")
         self._finish = weakref.finalize(
             self, _finish, self._worker, self._uses, self._entries, self._index
         )
-        _stores.add(self)
+        guard(self)
         if isinstance(index, Maintained):
             index.attach(self._worker.wake)
 
@@ -122,7 +123,7 @@ class Store:
     def hot(self, key: str) -> Entry | None:
         """The entry if this process's memory has it and it is certainly current. No I/O."""
         self._check_open()
-        if self._entries.shared and time.monotonic() >= self._fresh_until:
+        if not self._follower.fresh:
             return None  # others' changes are to be looked for first, which `get` does
         entry = self._hot.get(key)
         return None if entry is None or entry.expired(self._clock()) else entry
@@ -133,8 +134,8 @@ class Store:
         Raises `StoreError`.
         """
         self._check_open()
-        self._refresh()
-        entry = self._hot.get(key) or self._fetch([key]).get(key)
+        self._follower.look()
+        entry = self._hot.get(key) or self._follower.fetch([key]).get(key)
         return None if entry is None or entry.expired(self._clock()) else entry
 
     def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Candidate]:
@@ -144,7 +145,8 @@ class Store:
         has unit length. Raises `StoreError`.
         """
         self._check_open()
-        self._refresh()
+        self._check_vector("the query", vector)
+        self._follower.look()
         wanted = k + _SPARE
         while True:
             found = self._index.nearest(scope, vector, wanted)
@@ -234,8 +236,8 @@ class Store:
             count = self._entries.clear(namespace)
             if namespace is None:
                 self._entries.set_meta("embedder", "")
-                self._claimed = False
-            self._catch_up()
+                self._claimed = -1
+            self._follower.catch_up()
         return count
 
     def set_meta(self, name: str, value: str) -> None:
@@ -306,58 +308,7 @@ class Store:
     def _rows(self, keys: Sequence[str]) -> dict[str, Entry]:
         held = {key: entry for key in keys if (entry := self._hot.get(key))}
         missing = [key for key in keys if key not in held]
-        return held | (self._fetch(missing) if missing else {})
-
-    def _fetch(self, keys: Sequence[str]) -> dict[str, Entry]:
-        epoch = self._hot.epoch
-        rows = self._entries.get(keys)
-        self._hot.add(rows.values(), epoch)
-        return rows
-
-    # -- inside: following the record -------------------------------------------------------
-
-    def _refresh(self) -> None:
-        """Look for others' changes, at most every `poll` seconds."""
-        if not self._entries.shared or time.monotonic() < self._fresh_until:
-            return
-        with self._catching:
-            if time.monotonic() >= self._fresh_until:
-                self._catch_up()
-                self._fresh_until = time.monotonic() + self._poll
-
-    def _catch_up(self) -> None:
-        seen = self._seen  # before the figures: a put of this process may be between the two
-        seq = self._entries.figures().seq
-        if seq == seen:
-            return
-        changes = self._entries.changes(seen, _LINES) if seq > seen else None
-        if changes is None or len(changes) == _LINES:
-            self._start_anew(seq)
-        else:
-            self._follow(changes)
-
-    def _start_anew(self, seq: int) -> None:
-        with self._counting:
-            self._seen = seq
-        self._claimed = False
-        self._hot.clear()
-        self._index.clear()
-
-    def _follow(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self._hot.follow(changes)
-            self._index_changes(changes)
-
-    def _index_changes(self, changes: Sequence[Change]) -> None:
-        try:
-            self._index.apply(changes)
-        except StoreError:
-            # The rows are committed, and that is what was asked for. An index that failed says
-            # so in `health`, and is made anew from the record.
-            _log.exception("the index could not follow the record")
-        with self._counting:
-            if changes[0].seq <= self._seen + 1:
-                self._seen = max(self._seen, changes[-1].seq)
+        return held | (self._follower.fetch(missing) if missing else {})
 
     # -- inside: writing --------------------------------------------------------------------
 
@@ -366,15 +317,12 @@ class Store:
         self._make_room(batch)
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
-        self._index_changes(
-            [Change(entry.seq, entry.key, entry.scope, entry) for entry in committed]
-        )
-        self._hot.add(committed, epoch)
+        self._follower.written(committed, epoch)
         return committed
 
     def _delete(self, keys: Sequence[str]) -> list[str]:
         changes = self._entries.delete(keys)
-        self._follow(changes)
+        self._follower.deleted(changes)
         return [change.key for change in changes]
 
     def _make_room(self, batch: Sequence[Entry]) -> None:
@@ -395,28 +343,29 @@ class Store:
 
     def _claim(self, batch: Sequence[Entry]) -> None:
         """Note whose vectors these are, before the first is written."""
-        if self._claimed or all(entry.vector is None for entry in batch):
+        restarts = self._follower.restarts  # somebody may have cleared the record meanwhile
+        if self._claimed == restarts or all(entry.vector is None for entry in batch):
             return
         self._check_identity()
         if not self._entries.meta("embedder"):
             self._entries.set_meta("embedder", self._identity)
-        self._claimed = True
+        self._claimed = restarts
 
     def _check_vectors(self, batch: Sequence[Entry]) -> None:
         for entry in batch:
             if entry.vector is not None:
-                self._check_vector(entry.key, entry.vector)
+                self._check_vector(f"entry {entry.key[:12]}", entry.vector)
 
-    def _check_vector(self, key: str, vector: Vector) -> None:
+    def _check_vector(self, owner: str, vector: Vector) -> None:
         expected = self._dimension() if self._dimension else vector.size
         if vector.dtype != np.float32 or vector.shape != (expected,):
             raise ConfigError(
-                f"entry {key[:12]}: its vector should be float32 of shape ({expected},);"
+                f"{owner}: its vector should be float32 of shape ({expected},);"
                 f" got {vector.dtype} of shape {vector.shape}"
             )
         # Written so that a vector with a NaN fails as well.
         if not abs(float(vector @ vector) - 1.0) < 1e-2:
-            raise ConfigError(f"entry {key[:12]}: its vector is not of unit length")
+            raise ConfigError(f"{owner}: its vector is not of unit length")
 
     # -- inside: behind the requests --------------------------------------------------------
 
@@ -430,17 +379,11 @@ class Store:
     def _purge(self) -> None:
         if self._entries.read_only:
             return
-        keys = self._entries.doomed("fifo", 0, 0, self._clock())
-        for start in range(0, len(keys), _LINES):
+        while keys := self._entries.expired(self._clock(), _PURGED):
             with self._writing:
-                self._delete(keys[start : start + _LINES])
+                self._delete(keys)
 
     # -- inside: life and forks -------------------------------------------------------------
-
-    def _locks(self) -> None:
-        self._writing = threading.RLock()
-        self._catching = threading.Lock()
-        self._counting = threading.Lock()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -461,26 +404,10 @@ class Store:
         if not child:
             self._writing.release()
             return
-        self._locks()
-        self._hot.reset()
+        self._writing = threading.RLock()
+        self._follower.reset()
         self._uses.reset()
         self._worker.reset()
-
-
-class _Every:
-    """Lets something happen at most every so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = 0.0
-
-    def run(self, work: Callable[[], None]) -> float:
-        """Do the work if it is time; seconds until it is time again."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
-            work()
-        return max(self._next - time.monotonic(), 0.0)
 
 
 def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
@@ -496,24 +423,3 @@ def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex)
             step()
         except StoreError as error:
             _log.warning("closing the store: %s", error)
-
-
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _before_fork() -> None:
-    for store in list(_stores):
-        store.before_fork()
-
-
-def _after_fork(child: bool) -> None:
-    for store in list(_stores):
-        store.after_fork(child)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(False),
-        after_in_child=lambda: _after_fork(True),
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -75,3 +76,19 @@ class Worker:
         except Exception:  # noqa: BLE001  # a thread that ends does nothing any more
             _log.exception("background work of the cache failed; it is tried again")
             return _AFTER_FAILURE
+
+
+class Every:
+    """Lets something happen at most every so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def run(self, work: Callable[[], None]) -> float:
+        """Do the work if it is time; seconds until it is time again."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            work()
+        return max(self._next - time.monotonic(), 0.0)
