@@ -7,13 +7,14 @@ from langchain_semcache.chat_model import cached
 from langchain_semcache.control import cached_only, controlled, uncached
 from langchain_semcache.rejecting import rejecting
 from semcache_core.control import no_cache, offline, read_only, refresh, settings
-from semcache_core.errors import MissingDependency
+from semcache_core.errors import MissingDependency, OfflineMiss
 from semcache_core.turns import Turns
 
 if TYPE_CHECKING:
     from langchain_semcache.middleware import SemanticCacheMiddleware
 
 __all__ = [
+    "OfflineMiss",
     "SemanticCache",
     "SemanticCacheMiddleware",
     "Turns",
