@@ -25,6 +25,7 @@ check: .venv/ready ## formatting, lint, types, the direction of imports
 
 bench: .venv/ready ## what a hit costs here; how right hits are, if SEMCACHE_DATA names the data
 	$(BIN)/python -m benchmarks.langchain_exact_hit
+	$(BIN)/python -m benchmarks.semantic_hit
 	$(BIN)/python -m benchmarks.embedding --rounds 50
 	$(if $(SEMCACHE_DATA),$(BIN)/python -m benchmarks.quality)
 
