@@ -277,7 +277,14 @@ class SemanticCache:
             self.not_kept(error)
 
     def glance(self, prompt: Prompt, codec: Codec[T], control: Control) -> Hit | None:
-        """The exact match, if this process holds it in memory: no I/O, microseconds."""
+        """The exact match, if this process holds it in memory: microseconds, no I/O as a rule."""
+        try:
+            return self._glanced(prompt, codec, control)
+        except Exception as error:  # noqa: BLE001  # a failing store must not break the user's call
+            self._failed(prompt, error)
+            return None
+
+    def _glanced(self, prompt: Prompt, codec: Codec[T], control: Control) -> Hit | None:
         parts = self._parts
         plain = control.read and not parts.shadow and not parts.variety.varies(prompt)
         entry = parts.store.hot(prompt.key) if plain else None

@@ -10,7 +10,13 @@ import pytest
 from semcache_core.cache import SemanticCache
 from semcache_core.codecs import JSON
 from semcache_core.control import no_cache, offline, read_only, refresh, settings
-from semcache_core.errors import ConfigError, EmbedderError, OfflineMiss, UncacheableError
+from semcache_core.errors import (
+    ConfigError,
+    EmbedderError,
+    OfflineMiss,
+    StoreCorrupt,
+    UncacheableError,
+)
 from semcache_core.models import Hit, Miss, Reason, Score
 
 WORDS = ["cancel", "order", "refund", "invoice", "login", "password", "weather", "paris"]
@@ -217,6 +223,21 @@ def test_a_failing_store_is_a_miss_and_a_refusal(cache, monkeypatch):
     assert found(cache, "refund").reason is Reason.FAILED
     assert cache.put("refund", "14 days") is False
     assert cache.stats().not_stored == {"OSError": 1}
+
+
+def test_a_record_that_is_damaged_while_open_is_a_miss(make, tmp_path):
+    """Even for an answer in memory: what was reported wrong cannot be read any more."""
+    make(tmp_path / "c").put("refund", "14 days")
+    cache = make(tmp_path / "c")
+    assert cache._parts.store.get(cache.prompt("json", None, "refund").key)
+
+    def damaged(name):
+        raise StoreCorrupt("damaged")
+
+    cache._parts.store.meta = damaged
+    assert found(cache, "refund").reason is Reason.FAILED
+    assert cache.stats().errors["StoreCorrupt"] >= 1
+    del cache._parts.store.meta
 
 
 def test_an_unreadable_entry_is_a_miss(cache):
