@@ -225,9 +225,10 @@ def work_along(path: Path, name: str, count: int, options: dict[str, Any]) -> No
     store = opened(path, **options)
     for i in range(count):
         store.put([entry(f"{name}-{i}", vector=wide(hash_of(name, i)), created=time.time())])
-        assert store.get(f"{name}-{i}") is not None
         store.touch(f"{name}-{i}")
-        assert top(store, hash_of(name, i)) == f"{name}-{i}"
+        # Others may have evicted it by now, but then it is gone from every tier.
+        found = top(store, hash_of(name, i)) == f"{name}-{i}"
+        assert found or store._entries.get([f"{name}-{i}"]) == {}
     store.close()
 
 

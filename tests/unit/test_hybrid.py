@@ -189,19 +189,38 @@ def test_damaged_index_is_made_again(stores: Stores, name: str) -> None:
 
 
 def test_index_of_another_record(stores: Stores) -> None:
-    """An index that knows more than the record is not believed."""
+    """An index that was made from another record is removed, and not believed."""
     promoted(stores()).close()
     for path in stores.path.glob("entries*"):
         path.unlink()
     store = stores()
-    fill(store, 500, 503)
+    fill(store, 500, 500 + LIMIT + 20)
     assert top(store, 501) == "scope-k501"
     assert top(store, 3) is None
-    until(lambda: not list((stores.path / "index").glob("0*")))
-    assert store.health().index in (
-        "scan",
-        "failed: the index knows of changes that the record does not have",
-    )
+    store.flush()
+    assert store.health().index == "chroma"
+    assert top(store, 501) == "scope-k501"
+    assert top(store, 3) is None
+
+
+def test_record_set_back(stores: Stores) -> None:
+    """An index that knows of changes which the record lost is made anew."""
+    store = promoted(stores())
+    store.close()
+    record = stores.path / "entries.sqlite3"
+    backup = record.read_bytes()
+    later = stores()
+    fill(later, 100, 200)
+    top(later, 3)
+    later.flush()
+    later.close()
+    record.write_bytes(backup)
+    again = stores()
+    assert top(again, 3) == "scope-k3"
+    assert top(again, 150) is None
+    until(lambda: again.health().index == "chroma")
+    assert top(again, 3) == "scope-k3"
+    assert again.health().indexed <= again.health().seq
 
 
 def test_unfinished_building_is_begun_again(stores: Stores) -> None:
@@ -401,7 +420,7 @@ def test_scan_only_and_own_index(stores: Stores) -> None:
     made: list[HybridIndex] = []
 
     def make(record: Any) -> HybridIndex:
-        from semcache_core.indexes.homes import TemporaryHome
+        from semcache_core.indexes.local_home import TemporaryHome
 
         made.append(HybridIndex(record, TemporaryHome("wide"), scan_limit=10))
         return made[0]

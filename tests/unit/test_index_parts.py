@@ -21,15 +21,10 @@ from semcache_core.entries.memory import MemoryEntries
 from semcache_core.errors import ConfigError, StoreError, StoreReadOnly
 from semcache_core.indexes import probe
 from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
-from semcache_core.indexes.homes import (
-    ClientHome,
-    LocalHome,
-    TemporaryHome,
-    close_http_client,
-    http_client,
-    persistent_client,
-)
+from semcache_core.indexes.client_home import ClientHome
+from semcache_core.indexes.clients import close_http_client, http_client, persistent_client
 from semcache_core.indexes.lease import Lease
+from semcache_core.indexes.local_home import LocalHome, TemporaryHome
 from semcache_core.indexes.matrix import ScopeMatrix
 from semcache_core.indexes.scan import ScanIndex
 from semcache_core.indexes.tails import Tails

@@ -13,7 +13,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from semcache_core.errors import ConfigError, MissingDependency
 
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 5.0
 """How long SQLite waits for another writer before it gives up."""
 
 _DRIVERS = {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql", "pymysql": "mysql+pymysql"}

@@ -42,7 +42,7 @@ _PAGE = 500
 """Rows read at once: no transaction stays open between pages, and memory stays small."""
 _LOG_KEPT = 100_000
 """Tombstones this far behind the newest seq are trimmed."""
-_PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0)
+_PAUSES = (0.01, 0.1, 0.5)
 """Seconds before a transaction that met a busy database is tried again."""
 _IDLE = 8
 """Open reading connections that are kept: opening one costs more than a read."""

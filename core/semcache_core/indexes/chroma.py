@@ -30,7 +30,7 @@ _STATE = "semcache"
 _BATCH = 64
 """Vectors in one write. Chroma holds the interpreter's lock meanwhile, for about 40 ms."""
 _TAG = 16
-_SPARE = 4
+_SPARE, _MANY = 4, 10
 _LEAST_BLOAT = 10_000
 _SAME = 1e-5
 _PROBED = 8
@@ -50,6 +50,8 @@ class State:
     scopes: tuple[str, ...] = ()
     dead: int = 0
     """Vectors deleted since it was built."""
+    record: str = ""
+    """The record it was made from."""
     format: int = FORMAT
 
 
@@ -79,19 +81,22 @@ class ChromaIndex:
                 self._write({name: vectors[name] for name in part})
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+        found, wanted = self._query(scope, vector, k + _SPARE), tag(scope)
+        ours = [near for near in found if near[0].startswith(wanted)]
+        if len(ours) < k and len(found) == k + _SPARE:
+            # Others' nearer neighbours stand in front of what is far from the question anyhow.
+            found = self._query(scope, vector, _MANY * k)
+            ours = [near for near in found if near[0].startswith(wanted)]
+        return [Neighbour(name[_TAG:], similarity(distance)) for name, distance in ours[:k]]
+
+    def _query(self, scope: str, vector: Vector, count: int) -> list[tuple[str, float]]:
         with translated("search"):
             found = self._collection.query(
                 query_embeddings=salted(scope, vector[None]),
-                n_results=k + _SPARE,
+                n_results=count,
                 include=["distances"],
             )
-        ours = tag(scope)
-        near = zip(found["ids"][0], found["distances"][0], strict=True)
-        return [
-            Neighbour(name[_TAG:], similarity(distance))
-            for name, distance in near
-            if name.startswith(ours)
-        ][:k]
+        return list(zip(found["ids"][0], found["distances"][0], strict=True))
 
     def clear(self) -> None:
         with translated("clear"):
@@ -122,9 +127,9 @@ class ChromaIndex:
             if entry.vector is not None
         )
 
-    def save(self, seq: int, scopes: Iterable[str]) -> None:
-        """Note how far it is complete, and for which scopes."""
-        self.state = replace(self.state, seq=seq, scopes=tuple(scopes))
+    def save(self, seq: int, scopes: Iterable[str], record: str = "") -> None:
+        """Note how far it is complete, for which scopes, and of which record."""
+        self.state = replace(self.state, seq=seq, scopes=tuple(scopes), record=record)
         with translated("write to"):
             self._collection.modify(metadata=_metadata(self.state))
 

@@ -11,15 +11,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from semcache_core.errors import StoreError
+from semcache_core.indexes.building import Building
 from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
 from semcache_core.indexes.homes import Home
+from semcache_core.indexes.inspection import SAMPLE, Useless, expect, inspect
 from semcache_core.indexes.tails import Tails
-from semcache_core.models import Change, Entry
+from semcache_core.models import Change
 from semcache_core.protocols import EntryStore
 
 _log = logging.getLogger(__name__)
@@ -36,15 +38,10 @@ _IDLE = 1.0
 _RETRY = 5.0
 _LONGEST = 300.0
 _SAVE_EVERY = 2.0
-_SAMPLE = 16
+_CLOSING = 20.0
+"""Seconds that closing waits for a step that hangs; a step takes a tenth of a second."""
 _CHECK_EVERY = 500
 """Vectors written between two looks whether the newest are found."""
-_FEWEST = 0.95
-"""An index with fewer than this share of the record's vectors has lost some."""
-
-
-class _Useless(ChromaFailed):
-    """The index is not to be tested and tried again: it has to be made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +61,6 @@ class _Held:
     seq: int
     unchecked: int = 0
     saved: float = 0.0
-
-
-@dataclass(slots=True)
-class _Job:
-    """Scopes being written to an index; `fresh` if it will take the place of the present one."""
-
-    index: ChromaIndex
-    scopes: list[str]
-    seq: int
-    fresh: bool
-    entries: Iterator[Entry]
-    total: int
-    done: int = 0
-    sample: list[Entry] = field(default_factory=list)
 
 
 class Keeper:
@@ -111,7 +94,7 @@ class Keeper:
         self.error = ""
         self._failures = 0
         self._held: _Held | None = None
-        self._job: _Job | None = None
+        self._job: Building | None = None
         self._wanted: dict[str, None] = {}
         self._goal: int | None = 0
         """The seq from which on the index may serve; None: to be found out."""
@@ -155,7 +138,7 @@ class Keeper:
         """What is going on, in a word or two."""
         job = self._job
         if job is not None:
-            return f"building, {100 * job.done // max(job.total, 1)}%"
+            return f"building, {job.percent}%"
         if self.error:
             return f"failed: {self.error}"
         if self.serving is not None:
@@ -234,12 +217,21 @@ class Keeper:
             self.settled.set()
             return math.inf
         self.writing = self._home.acquire()
-        index = self._home.open() if self.writing or self._home.open_to_readers else None
+        index = self._found() if self.writing or self._home.open_to_readers else None
         if index is not None:
             self._adopt(index)
             return 0.0
         self.settled.set()
         return self._rebuild(self._wanted) if self.writing else self._later(_RETRY)
+
+    def _found(self) -> ChromaIndex | None:
+        """The index that is there, if it is this record's."""
+        index = self._home.open()
+        if index is None or index.state.record == self._record_id():
+            return index
+        _log.warning("the index was made from another record, and is removed")
+        self._home.retire(index)
+        return None
 
     def _adopt(self, index: ChromaIndex) -> None:
         self._held = _Held(index, set(index.state.scopes), index.state.seq)
@@ -255,7 +247,7 @@ class Keeper:
         self._tails.follow(held.scopes)
         self._goal = self._record.figures().seq
         if self._goal < held.seq:
-            raise _Useless("the index knows of changes that the record does not have")
+            raise Useless("the index knows of changes that the record does not have")
 
     def _change_sides(self, writing: bool) -> float:
         """Another process's turn to write, or ours: begin from what is on disk."""
@@ -281,7 +273,7 @@ class Keeper:
         if len(changes) == _LINES or batch != relevant:
             return 0.0
         if self.serving is None and held.seq >= (self._goal or 0):
-            self._inspect(held)
+            inspect(held.index, self._record, held.scopes, held.seq, len(self._tails))
             self._serve(held)
         if held.index.bloated():
             return self._rebuild(held.scopes)
@@ -315,38 +307,31 @@ class Keeper:
         self.settled.set()
         self._dropped(held.scopes)
 
-    def _inspect(self, held: _Held) -> None:
-        """Whether an index that was found has what it should have, and finds it."""
-        expected = sum(self._record.count(scope) for scope in held.scopes)
-        if held.index.count() < _FEWEST * expected:
-            raise _Useless(f"the index has fewer than {_FEWEST:.0%} of the record's vectors")
-        first = (islice(self._record.scope(scope), _SAMPLE) for scope in held.scopes)
-        self._expect([entry for entries in first for entry in entries][:_SAMPLE], held.index)
-
-    @staticmethod
-    def _expect(sample: list[Entry], index: ChromaIndex) -> None:
-        if sample and index.missing(sample) > len(sample) // 2:
-            raise _Useless("the index does not find what was written to it")
-
     def _check(self, held: _Held, written: list[Change]) -> None:
         """Now and then, see that what is written can be found."""
         held.unchecked += len(written)
         if held.unchecked >= _CHECK_EVERY:
             held.unchecked = 0
             newest = [change.entry for change in written if change.entry is not None]
-            self._expect(newest[-_SAMPLE:], held.index)
+            expect(held.index, newest[-SAMPLE:])
 
     def _save(self, held: _Held, *, now: bool = False) -> None:
         due = now or time.monotonic() - held.saved > _SAVE_EVERY
         if due and held.index.state.seq != held.seq:
-            held.index.save(held.seq, sorted(held.scopes))
+            held.index.save(held.seq, sorted(held.scopes), self._record_id())
             held.saved = time.monotonic()
+
+    def _record_id(self) -> str:
+        """A name of the record's own, which a copy or a new one under the same path lacks."""
+        while not (name := self._record.meta("id")):
+            self._record.swap_meta("id", name, uuid.uuid4().hex)
+        return name
 
     # -- building ---------------------------------------------------------------------------
 
     def _promote(self, held: _Held, scopes: list[str]) -> float:
         self._tails.follow(scopes)
-        self._job = self._planned(held.index, scopes, held.seq, fresh=False)
+        self._job = Building(self._record, held.index, scopes, held.seq, fresh=False)
         return 0.0
 
     def _rebuild(self, scopes: Iterable[str]) -> float:
@@ -358,29 +343,16 @@ class Keeper:
         index = self._home.create()
         self._tails.follow(large)
         # In this order: what is committed after this seq is in the tails, what is before is read.
-        self._job = self._planned(index, large, self._record.figures().seq, fresh=True)
+        seq = self._record.figures().seq
+        self._job = Building(self._record, index, large, seq, fresh=True)
         return 0.0
 
-    def _planned(self, index: ChromaIndex, scopes: list[str], seq: int, fresh: bool) -> _Job:
-        return _Job(
-            index=index,
-            scopes=scopes,
-            seq=seq,
-            fresh=fresh,
-            entries=(entry for scope in scopes for entry in self._record.scope(scope)),
-            total=sum(self._record.count(scope) for scope in scopes),
-        )
-
-    def _build(self, job: _Job) -> float:
-        if page := list(islice(job.entries, self._batch)):
-            job.index.apply([Change(one.seq, one.key, one.scope, one) for one in page])
-            job.done += len(page)
-            job.sample = page[:_SAMPLE]
-        else:
+    def _build(self, job: Building) -> float:
+        if not job.write(self._batch):
             self._finish(job)
         return 0.0
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: Building) -> None:
         old = self._held
         others = set() if job.fresh or old is None else old.scopes
         held = self._held = _Held(job.index, others | set(job.scopes), job.seq)
@@ -390,7 +362,7 @@ class Keeper:
             self._home.publish(job.index)
         self._tails.keep(held.scopes)
         self._forget_wanted(job.scopes)
-        self._expect(job.sample, job.index)
+        expect(job.index, job.sample)
         self._serve(held)
         if job.fresh and old is not None:
             self._home.retire(old.index)
@@ -417,7 +389,7 @@ class Keeper:
         _log.warning("the index cannot be used for now: %s", error)
         self.error = str(error)
         self._failures += 1
-        self._let_go(clean=False, useless=isinstance(error, _Useless))
+        self._let_go(clean=False, useless=isinstance(error, Useless))
         return self._later(min(_RETRY * 2 ** (self._failures - 1), _LONGEST))
 
     def _let_go(self, clean: bool, useless: bool = False) -> None:
@@ -436,13 +408,18 @@ class Keeper:
 
     def close(self) -> None:
         """Note how far the index is, and let go of it."""
-        with self._stepping:
-            self._closed = True
+        self._closed = True
+        if not self._stepping.acquire(timeout=_CLOSING):
+            _log.warning("the index is left as it is: it has not answered for %s s", _CLOSING)
+            return
+        try:
             if self._held is not None and self.writing:
                 with contextlib.suppress(StoreError):
                     self._save(self._held, now=True)
             self._let_go(clean=True)
             self._home.close()
+        finally:
+            self._stepping.release()
 
     def after_fork(self) -> None:
         """In the child: nothing of the parent's is used, and nothing of it is closed."""

@@ -61,7 +61,7 @@ def works(collection: Any) -> bool:
 
 def main(folder: str, name: str) -> int:
     """Test the index; the exit status."""
-    from semcache_core.indexes.homes import persistent_client
+    from semcache_core.indexes.clients import persistent_client
 
     client = persistent_client(Path(folder))
     try:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from semcache_core.errors import ConfigError
-from semcache_core.indexes.homes import ClientHome, Home, LocalHome, TemporaryHome, http_client
+from semcache_core.indexes.client_home import ClientHome
+from semcache_core.indexes.clients import http_client
+from semcache_core.indexes.homes import Home
 from semcache_core.indexes.hybrid import SCAN_LIMIT, HybridIndex
+from semcache_core.indexes.local_home import LocalHome, TemporaryHome
 from semcache_core.indexes.scan import ScanIndex
 from semcache_core.protocols import Embedder, EntryStore, VectorIndex
 from semcache_core.store.store import Store

@@ -36,6 +36,8 @@ _PURGE_EVERY = 60.0
 """Seconds between two looks for entries that expired."""
 _PURGED = 500
 """Expired entries deleted at once, so that a put waits for no more than those."""
+_STOPPING = 20.0
+"""Seconds that closing waits for the background thread."""
 _SPARE = 4
 """Neighbours asked for beyond k, as some may have expired or been replaced."""
 _ROUNDING = 1e-4
@@ -412,7 +414,7 @@ class Store:
 
 def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
     """Close the parts. Outside of the class, so that a store that is dropped can be collected."""
-    worker.stop()
+    worker.stop(_STOPPING)
     steps: tuple[Callable[[], None], ...] = (
         lambda: uses.write(entries),
         index.close,
