@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from semcache_core.entries.engines import in_memory, make_engine, refuse_async
 from semcache_core.entries.faults import fault, is_busy, is_race, name, translated
 from semcache_core.entries.rows import tenant, to_entry, to_row
-from semcache_core.entries.statements import statements
+from semcache_core.entries.statements import reads, victims, writes
 from semcache_core.entries.tables import tables
 from semcache_core.errors import (
     ConfigError,
@@ -71,8 +71,8 @@ class SqlEntries:
         self._engine = source if isinstance(source, Engine) else make_engine(source)
         self._refuse_unusable()
         self.read_only = read_only
-        self._tables = tables(table)
-        self._sql = statements(self._tables)
+        self._tables = made = tables(table)
+        self._reads, self._victims, self._writes = reads(made), victims(made), writes(made)
         self._lock = threading.RLock()
         self._one_connection = isinstance(self._engine.pool, StaticPool)
         self._idle: list[Connection] = []
@@ -98,28 +98,28 @@ class SqlEntries:
     def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
         rows = [{"k": key, "more": more, "used": last} for key, (more, last) in uses.items()]
         if rows:
-            self._write(lambda connection: connection.execute(self._sql.touch, rows))
+            self._write(lambda connection: connection.execute(self._writes.touch, rows))
 
     def changes(self, after: int, limit: int) -> list[Change] | None:
         return self._read(lambda connection: self._changes(connection, after, limit))
 
     def figures(self) -> Figures:
-        row = self._read(lambda connection: connection.execute(self._sql.state).one())
+        row = self._read(lambda connection: connection.execute(self._reads.state).one())
         return Figures(seq=row.seq, count=row.entries, size=row.size_bytes)
 
     def scope(self, scope: str) -> Iterator[Entry]:
-        return self._pages(self._sql.scope_after, scope=scope)
+        return self._pages(self._reads.scope_after, scope=scope)
 
     def entries(self, namespace: str | None = None) -> Iterator[Entry]:
         if namespace is None:
-            return self._pages(self._sql.after)
-        return self._pages(self._sql.tenant_after, tenant=tenant(namespace))
+            return self._pages(self._reads.after)
+        return self._pages(self._reads.tenant_after, tenant=tenant(namespace))
 
     def count(self, scope: str | None = None) -> int:
         if scope is None:
             return self.figures().count
         found = self._read(
-            lambda c: c.execute(self._sql.scope_count, {"scope": scope}).scalar_one()
+            lambda c: c.execute(self._reads.scope_count, {"scope": scope}).scalar_one()
         )
         return int(found)
 
@@ -129,7 +129,9 @@ class SqlEntries:
 
     def expired(self, now: float, limit: int) -> list[str]:
         values = {"now": now, "limit": limit}
-        return self._read(lambda c: [key for key, _ in self._pairs(c, self._sql.expired, values)])
+        return self._read(
+            lambda c: [key for key, _ in self._pairs(c, self._victims.expired, values)]
+        )
 
     def meta(self, name: str) -> str | None:
         return self._read(lambda connection: self._meta(connection, name))
@@ -211,9 +213,9 @@ class SqlEntries:
             table.create(connection, checkfirst=True)
         for index in self._tables.indexes:
             index.create(connection, checkfirst=True)
-        if connection.execute(self._sql.state).first() is None:
+        if connection.execute(self._reads.state).first() is None:
             connection.execute(
-                self._sql.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
+                self._writes.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
             )
             self._set_meta(connection, "schema", SCHEMA)
         self._advance(connection, 0)  # whether it can be written shows now, and not at some put
@@ -268,8 +270,10 @@ class SqlEntries:
 
     def _rows(self, connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
         if len(keys) == 1:
-            return connection.execute(self._sql.one, {"k": keys[0]}).all()
-        parts = (connection.execute(self._sql.many, {"keys": part}).all() for part in _chunks(keys))
+            return connection.execute(self._reads.one, {"k": keys[0]}).all()
+        parts = (
+            connection.execute(self._reads.many, {"keys": part}).all() for part in _chunks(keys)
+        )
         return [row for part in parts for row in part]
 
     def _changes(self, connection: Connection, after: int, limit: int) -> list[Change] | None:
@@ -277,19 +281,19 @@ class SqlEntries:
         # is at or below it was committed before either.
         span = {
             "after": after,
-            "upto": connection.execute(self._sql.state).one().seq,
+            "upto": connection.execute(self._reads.state).one().seq,
             "limit": limit,
         }
-        written = connection.execute(self._sql.written, span).all()
-        deleted = connection.execute(self._sql.deleted, span).all()
-        if after < connection.execute(self._sql.state).one().trimmed:
+        written = connection.execute(self._reads.written, span).all()
+        deleted = connection.execute(self._reads.deleted, span).all()
+        if after < connection.execute(self._reads.state).one().trimmed:
             return None
         entries = (Change(row.seq, row.key, row.scope, to_entry(row)) for row in written)
         tombstones = (Change(*row) for row in deleted)
         return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
 
     def _meta(self, connection: Connection, name: str) -> str | None:
-        return connection.execute(self._sql.meta, {"n": name}).scalar()
+        return connection.execute(self._reads.meta, {"n": name}).scalar()
 
     def _connection(self) -> Connection:
         with suppress(IndexError):
@@ -317,7 +321,7 @@ class SqlEntries:
 
     def _tenant_keys(self, namespace: str) -> list[str]:
         wanted = {"tenant": tenant(namespace), "limit": _CHUNK}
-        return self._read(lambda c: list(c.execute(self._sql.tenant_keys, wanted).scalars()))
+        return self._read(lambda c: list(c.execute(self._reads.tenant_keys, wanted).scalars()))
 
     def _doomed(
         self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
@@ -325,7 +329,7 @@ class SqlEntries:
         limit = max(excess, _CHUNK)
         while True:
             values = {"now": now, "limit": limit}
-            found = self._pairs(connection, self._sql.expired, values)
+            found = self._pairs(connection, self._victims.expired, values)
             if len(found) < limit:
                 found += self._ordered(connection, rule, values)
             keys = take(found, excess, excess_bytes)
@@ -336,7 +340,7 @@ class SqlEntries:
     def _ordered(
         self, connection: Connection, rule: str, values: dict[str, Any]
     ) -> list[tuple[str, int]]:
-        statement: Select[Any] = getattr(self._sql, rule)
+        statement: Select[Any] = getattr(self._victims, rule)
         if rule != "random":
             return self._pairs(connection, statement, values)
         start = f"{random.getrandbits(256):064x}"
@@ -374,14 +378,14 @@ class SqlEntries:
 
     def _advance(self, connection: Connection, n: int) -> int:
         """Take n seq; returns the one before the first."""
-        connection.execute(self._sql.advance, {"n": n})
-        return int(connection.execute(self._sql.state).one().seq) - n
+        connection.execute(self._writes.advance, {"n": n})
+        return int(connection.execute(self._reads.state).one().seq) - n
 
     def _put(self, connection: Connection, entries: list[Entry]) -> list[Entry]:
         seq = self._advance(connection, len(entries))
         committed = [entry.at(seq + place) for place, entry in enumerate(entries, start=1)]
         removed = self._remove(connection, [entry.key for entry in entries])
-        connection.execute(self._sql.insert, [to_row(entry) for entry in committed])
+        connection.execute(self._writes.insert, [to_row(entry) for entry in committed])
         self._tally(
             connection,
             len(entries) - len(removed),
@@ -399,7 +403,7 @@ class SqlEntries:
             Change(seq + place, row.key, row.scope) for place, row in enumerate(removed, start=1)
         ]
         connection.execute(
-            self._sql.bury,
+            self._writes.bury,
             [{"seq": one.seq, "key": one.key, "scope": one.scope} for one in changes],
         )
         self._tally(connection, -len(removed), -sum(row.size_bytes for row in removed))
@@ -410,24 +414,24 @@ class SqlEntries:
         """Delete; returns key, scope and size of the rows that existed."""
         removed: list[Row[Any]] = []
         for part in _chunks(keys):
-            if found := connection.execute(self._sql.existing, {"keys": part}).all():
-                connection.execute(self._sql.remove, {"keys": part})
+            if found := connection.execute(self._reads.existing, {"keys": part}).all():
+                connection.execute(self._writes.remove, {"keys": part})
                 removed += found
         return removed
 
     def _tally(self, connection: Connection, entries: int, size: int) -> None:
-        connection.execute(self._sql.tally, {"more_entries": entries, "more_size_bytes": size})
+        connection.execute(self._writes.tally, {"more_entries": entries, "more_size_bytes": size})
 
     def _trim(self, connection: Connection) -> None:
-        seq, _, _, trimmed = connection.execute(self._sql.state).one()
+        seq, _, _, trimmed = connection.execute(self._reads.state).one()
         if seq - trimmed > 2 * _LOG_KEPT:
-            connection.execute(self._sql.trim, {"upto": seq - _LOG_KEPT})
-            connection.execute(self._sql.trimmed, {"upto": seq - _LOG_KEPT})
+            connection.execute(self._writes.trim, {"upto": seq - _LOG_KEPT})
+            connection.execute(self._writes.trimmed, {"upto": seq - _LOG_KEPT})
 
     def _set_meta(self, connection: Connection, name: str, value: str) -> None:
         self._advance(connection, 0)
-        connection.execute(self._sql.drop_meta, {"n": name})
-        connection.execute(self._sql.add_meta, {"name": name, "value": value})
+        connection.execute(self._writes.drop_meta, {"n": name})
+        connection.execute(self._writes.add_meta, {"name": name, "value": value})
 
     def _swap_meta(self, connection: Connection, name: str, old: str | None, new: str) -> bool:
         self._advance(connection, 0)
@@ -438,10 +442,10 @@ class SqlEntries:
 
     def _wipe(self, connection: Connection) -> int:
         self._advance(connection, 1)
-        count = int(connection.execute(self._sql.state).one().entries)
-        connection.execute(self._sql.wipe)
-        connection.execute(self._sql.wipe_tombstones)
-        connection.execute(self._sql.wiped)
+        count = int(connection.execute(self._reads.state).one().entries)
+        connection.execute(self._writes.wipe)
+        connection.execute(self._writes.wipe_tombstones)
+        connection.execute(self._writes.wiped)
         return count
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Delete,
-    Executable,
     Insert,
     Select,
     Update,
@@ -29,12 +28,14 @@ from sqlalchemy import (
 
 from semcache_core.entries.tables import Tables, column_names
 
-_HEAVY = ("payload",)
+_LIMIT: BindParameter[int] = bindparam("limit")
+_KEYS: BindParameter[list[str]] = bindparam("keys", expanding=True)
+_HEAVY = "payload"
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
-    """The statements over one set of tables."""
+class Reads:
+    """What is asked of the tables."""
 
     one: Select[Any]
     many: Select[Any]
@@ -42,25 +43,38 @@ class Statements:
     """Whole rows above a seq."""
     tenant_after: Select[Any]
     scope_after: Select[Any]
-    written: Select[Any]
-    deleted: Select[Any]
+    """Rows without payloads, as are those of `written`."""
     scope_count: Select[Any]
     tenant_keys: Select[Any]
+    existing: Select[Any]
+    written: Select[Any]
+    deleted: Select[Any]
+    state: Select[Any]
+    meta: Select[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """Who goes first, by each rule: keys and sizes."""
+
     expired: Select[Any]
     lru: Select[Any]
     lfu: Select[Any]
     fifo: Select[Any]
     random: Select[Any]
-    state: Select[Any]
-    meta: Select[Any]
-    existing: Select[Any]
-    remove: Delete
-    insert: Insert
-    touch: Update
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What is done to the tables."""
+
     advance: Update
     """Takes the next `n` seq. Always the first statement of a transaction: the row it locks is
     what puts commits in the order of seq."""
+    remove: Delete
+    insert: Insert
     tally: Update
+    touch: Update
     bury: Insert
     trim: Delete
     trimmed: Update
@@ -71,80 +85,75 @@ class Statements:
     wipe_tombstones: Delete
     wiped: Update
 
-    @property
-    def all(self) -> dict[str, Executable]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
-
-def statements(tables: Tables) -> Statements:
+def reads(tables: Tables) -> Reads:
     """Build them for these tables."""
     row, state, meta, buried = tables.entries, tables.state, tables.meta, tables.tombstones
-    whole = [row.c[name] for name in column_names()]
-    light = [row.c[name] for name in column_names() if name not in _HEAVY]
-    first = row.c.seq > bindparam("after")
-    limit: BindParameter[int] = bindparam("limit")
-    keys: BindParameter[list[str]] = bindparam("keys", expanding=True)
-    alive = or_(row.c.expires.is_(None), row.c.expires > bindparam("now"))
-    mine = row.c.key == bindparam("k")
+    whole = select(*(row.c[name] for name in column_names()))
+    light = select(*(row.c[name] for name in column_names() if name != _HEAVY))
+    in_scope = (row.c.scope == bindparam("scope"), row.c.dimension > 0)
+    of_tenant = row.c.tenant == bindparam("tenant")
+    in_span = [table.c.seq > bindparam("after") for table in (row, buried)]
+    upto = [table.c.seq <= bindparam("upto") for table in (row, buried)]
 
-    def victims(*order: ColumnElement[Any]) -> Select[Any]:
-        return select(row.c.key, row.c.size_bytes).where(alive).order_by(*order).limit(limit)
+    def paged(statement: Select[Any]) -> Select[Any]:
+        return statement.where(in_span[0]).order_by(row.c.seq).limit(_LIMIT)
 
-    def plus(name: str) -> dict[str, ColumnElement[Any]]:
-        return {name: state.c[name] + bindparam(f"more_{name}")}
-
-    return Statements(
-        one=select(*whole).where(mine),
-        many=select(*whole).where(row.c.key.in_(keys)),
-        after=select(*whole).where(first).order_by(row.c.seq).limit(limit),
-        tenant_after=select(*whole)
-        .where(first, row.c.tenant == bindparam("tenant"))
-        .order_by(row.c.seq)
-        .limit(limit),
-        scope_after=select(*light)
-        .where(first, row.c.scope == bindparam("scope"), row.c.dimension > 0)
-        .order_by(row.c.seq)
-        .limit(limit),
-        written=select(*light)
-        .where(first, row.c.seq <= bindparam("upto"))
-        .order_by(row.c.seq)
-        .limit(limit),
+    return Reads(
+        one=whole.where(row.c.key == bindparam("k")),
+        many=whole.where(row.c.key.in_(_KEYS)),
+        after=paged(whole),
+        tenant_after=paged(whole.where(of_tenant)),
+        scope_after=paged(light.where(*in_scope)),
+        scope_count=select(func.count()).where(*in_scope),
+        tenant_keys=select(row.c.key).where(of_tenant).order_by(row.c.seq).limit(_LIMIT),
+        existing=select(row.c.key, row.c.scope, row.c.size_bytes).where(row.c.key.in_(_KEYS)),
+        written=paged(light.where(upto[0])),
         deleted=select(buried.c.seq, buried.c.key, buried.c.scope)
-        .where(buried.c.seq > bindparam("after"), buried.c.seq <= bindparam("upto"))
+        .where(in_span[1], upto[1])
         .order_by(buried.c.seq)
-        .limit(limit),
-        scope_count=select(func.count()).where(
-            row.c.scope == bindparam("scope"), row.c.dimension > 0
-        ),
-        tenant_keys=select(row.c.key)
-        .where(row.c.tenant == bindparam("tenant"))
-        .order_by(row.c.seq)
-        .limit(limit),
-        expired=select(row.c.key, row.c.size_bytes)
-        .where(row.c.expires <= bindparam("now"))
-        .order_by(row.c.expires)
-        .limit(limit),
-        lru=victims(row.c.last_used),
-        lfu=victims(row.c.uses, row.c.last_used),
-        fifo=victims(row.c.seq),
-        # Keys are digests, so a run of them from a random point is a random choice, and the only
-        # one that no database has to sort the table for.
-        random=victims(row.c.key).where(row.c.key >= bindparam("start")),
+        .limit(_LIMIT),
         state=select(state.c.seq, state.c.entries, state.c.size_bytes, state.c.trimmed),
         meta=select(meta.c.value).where(meta.c.name == bindparam("n")),
-        existing=select(row.c.key, row.c.scope, row.c.size_bytes).where(row.c.key.in_(keys)),
-        remove=delete(row).where(row.c.key.in_(keys)),
-        insert=insert(row).values({name: bindparam(name) for name in column_names()}),
-        touch=update(row)
-        .where(mine)
-        .values(
-            uses=row.c.uses + bindparam("more"),
-            last_used=case(
-                (row.c.last_used < bindparam("used"), bindparam("used")), else_=row.c.last_used
-            ),
-        ),
+    )
+
+
+def victims(tables: Tables) -> Victims:
+    """Build them for these tables."""
+    row = tables.entries
+    now: BindParameter[float] = bindparam("now")
+    pairs = select(row.c.key, row.c.size_bytes)
+    alive = or_(row.c.expires.is_(None), row.c.expires > now)
+
+    def first(*order: ColumnElement[Any]) -> Select[Any]:
+        return pairs.where(alive).order_by(*order).limit(_LIMIT)
+
+    return Victims(
+        expired=pairs.where(row.c.expires <= now).order_by(row.c.expires).limit(_LIMIT),
+        lru=first(row.c.last_used),
+        lfu=first(row.c.uses, row.c.last_used),
+        fifo=first(row.c.seq),
+        # Keys are digests, so a run of them from a random point is a random choice, and the only
+        # one that no database has to sort the table for.
+        random=first(row.c.key).where(row.c.key >= bindparam("start")),
+    )
+
+
+def writes(tables: Tables) -> Writes:
+    """Build them for these tables."""
+    row, state, meta, buried = tables.entries, tables.state, tables.meta, tables.tombstones
+    used: BindParameter[float] = bindparam("used")
+    tally = {name: state.c[name] + bindparam(f"more_{name}") for name in ("entries", "size_bytes")}
+    touched = {
+        "uses": row.c.uses + bindparam("more"),
+        "last_used": case((row.c.last_used < used, used), else_=row.c.last_used),
+    }
+    return Writes(
         advance=update(state).values(seq=state.c.seq + bindparam("n")),
-        tally=update(state).values(plus("entries") | plus("size_bytes")),
+        remove=delete(row).where(row.c.key.in_(_KEYS)),
+        insert=insert(row).values({name: bindparam(name) for name in column_names()}),
+        tally=update(state).values(tally),
+        touch=update(row).where(row.c.key == bindparam("k")).values(touched),
         bury=insert(buried),
         trim=delete(buried).where(buried.c.seq <= bindparam("upto")),
         trimmed=update(state).values(trimmed=bindparam("upto")),
