@@ -67,7 +67,8 @@ def killed(path: Path, first: int, seconds: float) -> list[tuple[str, int]]:
     said = begun + victim.stdout.read()
     victim.stdout.close()
     assert victim.wait() == -signal.SIGKILL
-    return [(what, int(i)) for what, i in (line.split() for line in said.splitlines())]
+    whole = said[: said.rfind("\n") + 1]  # the kill may have cut the last line short
+    return [(what, int(i)) for what, i in (line.split() for line in whole.splitlines())]
 
 
 def expected(acknowledged: list[tuple[str, int]], answers: dict[int, bytes]) -> None:
