@@ -16,7 +16,9 @@ from semcache_core.errors import ConfigError, MissingDependency
 BUSY_SECONDS = 5.0
 """How long SQLite waits for another writer before it gives up."""
 
-_DRIVERS = {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql", "pymysql": "mysql+pymysql"}
+_CONNECT_SECONDS = 10
+_DRIVERS = ("psycopg", "psycopg2", "pymysql", "mysqldb")
+"""Drivers that take a `connect_timeout`."""
 
 
 def sqlite_url(path: Path, *, immutable: bool = False) -> URL:
@@ -29,18 +31,32 @@ def sqlite_url(path: Path, *, immutable: bool = False) -> URL:
 
 def make_engine(url: str | URL) -> Engine:
     """An engine for a URL of the user's; raises `ConfigError` and `MissingDependency`."""
-    parsed = _parsed(url)
+    address = parsed(url)
     try:
-        refuse_async(parsed, parsed.get_dialect().is_async)
-        if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed)
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        refuse_async(address, address.get_dialect().is_async)
+        if address.get_backend_name() == "sqlite":
+            return _sqlite(address)
+        return create_engine(
+            address,
+            pool_pre_ping=True,
+            pool_timeout=_CONNECT_SECONDS,
+            hide_parameters=True,
+            connect_args=_timeouts(address),
+        )
     except NoSuchModuleError as error:
-        raise ConfigError(f"entries: SQLAlchemy knows no database {parsed.drivername!r}") from error
+        raise ConfigError(
+            f"entries: SQLAlchemy knows no database {address.drivername!r}"
+        ) from error
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            f"the database {parsed.drivername!r}", str(error.name), "all"
+            f"the database {address.drivername!r}", str(error.name), "all"
         ) from error
+
+
+def _timeouts(url: URL) -> dict[str, float]:
+    """A limit on connecting, which the drivers that have none would wait for minutes."""
+    known = url.get_driver_name() in _DRIVERS and "connect_timeout" not in url.query
+    return {"connect_timeout": _CONNECT_SECONDS} if known else {}
 
 
 def refuse_async(url: URL, is_async: bool) -> None:
@@ -52,7 +68,8 @@ def refuse_async(url: URL, is_async: bool) -> None:
         )
 
 
-def _parsed(url: str | URL) -> URL:
+def parsed(url: str | URL) -> URL:
+    """The URL of a text; raises `ConfigError`."""
     try:
         return make_url(url)
     except ArgumentError:

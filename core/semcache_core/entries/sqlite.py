@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from semcache_core.entries.engines import sqlite_url
+from sqlalchemy import Engine
+
+from semcache_core.entries.engines import in_memory, parsed, sqlite_url
 from semcache_core.entries.rows import to_entry
 from semcache_core.entries.sql import SqlEntries
 from semcache_core.entries.tables import Tables, column_names, tables
@@ -45,6 +47,17 @@ def open_sqlite(path: Path, *, table: object = None, on_corrupt: OnCorrupt = "ra
             raise
         _log.warning("%s", error)
         return _replaced(path, table)
+
+
+def open_database(
+    source: str | Engine, *, table: object = None, on_corrupt: OnCorrupt = "raise"
+) -> SqlEntries:
+    """The record in any database; a plain file of SQLite's is treated as `open_sqlite` does."""
+    if isinstance(source, str):
+        url = parsed(source)
+        if url.drivername == "sqlite" and not url.query and not in_memory(url):
+            return open_sqlite(Path(str(url.database)), table=table, on_corrupt=on_corrupt)
+    return SqlEntries(source, table=table)
 
 
 def _make_folder(path: Path) -> None:

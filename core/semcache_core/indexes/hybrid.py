@@ -47,6 +47,8 @@ class HybridIndex:
         self._tails.apply(changes)
         for scope in {change.scope for change in changes}:
             self._watch(scope)
+        if self._keeper.active:
+            self._keeper.wake()
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
         self._keeper.searched = time.monotonic()

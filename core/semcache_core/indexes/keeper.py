@@ -134,6 +134,11 @@ class Keeper:
         return None if held is None else held.seq
 
     @property
+    def active(self) -> bool:
+        """Whether there is an index that has to follow the record."""
+        return self._held is not None or self._job is not None
+
+    @property
     def state(self) -> str:
         """What is going on, in a word or two."""
         job = self._job
@@ -213,7 +218,7 @@ class Keeper:
     # -- opening ----------------------------------------------------------------------------
 
     def _begin(self) -> float:
-        if not (self._wanted or self._home.exists()):
+        if not self._wanted and (self.settled.is_set() or not self._home.exists()):
             self.settled.set()
             return math.inf
         self.writing = self._home.acquire()

@@ -77,13 +77,14 @@ def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCor
     if isinstance(entries, EntryStore):
         return entries
     if entries is not None:
-        from semcache_core.entries.sql import SqlEntries
+        from semcache_core.entries.sqlite import open_database
 
-        return SqlEntries(entries, table=table)
+        return open_database(entries, table=table, on_corrupt=on_corrupt)
     if path is not None:
         from semcache_core.entries.sqlite import open_sqlite
 
-        return open_sqlite(Path(path) / "entries.sqlite3", table=table, on_corrupt=on_corrupt)
+        file = Path(path).expanduser() / "entries.sqlite3"
+        return open_sqlite(file, table=table, on_corrupt=on_corrupt)
     from semcache_core.entries.memory import MemoryEntries
 
     return MemoryEntries()
@@ -112,7 +113,7 @@ def _home(
     if index is not None:
         return ClientHome(lambda: index, record, embedder, reconnects=False)
     if path is not None:
-        return LocalHome(Path(path) / "index", embedder)
+        return LocalHome(Path(path).expanduser() / "index", embedder)
     return TemporaryHome(embedder)
 
 

@@ -100,6 +100,7 @@ class Store:
         poll: float = 0.5,
     ) -> None:
         check_ttl(ttl)
+        _check_numbers(hot=hot, poll=poll)
         self._limits = Limits(max_entries, max_bytes, eviction)
         self._entries, self._index = entries, index
         self._identity, self._dimension = identity, dimension
@@ -213,7 +214,7 @@ class Store:
         if batch := admitted(given, self._limits):
             with self._writing:
                 committed = {entry.key: entry for entry in self._put(batch)}
-            self._worker.wake()
+            self._worker.start()
             return [committed.get(entry.key, entry) for entry in given]
         return given
 
@@ -410,6 +411,12 @@ class Store:
         self._follower.reset()
         self._uses.reset()
         self._worker.reset()
+
+
+def _check_numbers(**given: float) -> None:
+    for name, value in given.items():
+        if not (isinstance(value, int | float) and value >= 0):
+            raise ConfigError(f"{name} is a number of at least 0; got {value!r}")
 
 
 def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:

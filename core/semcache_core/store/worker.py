@@ -33,6 +33,10 @@ class Worker:
         """Have the chore called soon."""
         if not self._awake.is_set():
             self._awake.set()
+        self.start()
+
+    def start(self) -> None:
+        """Have the chore called from now on, when it thinks it is time."""
         if self._thread is None:
             self._start()
 
