@@ -1,0 +1,20 @@
+"""How good a cache's hits are, on labelled questions: what `semcache evaluate` runs."""
+
+from semcache_core.evaluation.examples import Asked, Examples, Pair, read_examples
+from semcache_core.evaluation.measuring import evaluate
+from semcache_core.evaluation.report import Mistake, Report
+from semcache_core.evaluation.shares import Point, Share, curve, recall_at
+
+__all__ = [
+    "Asked",
+    "Examples",
+    "Mistake",
+    "Pair",
+    "Point",
+    "Report",
+    "Share",
+    "curve",
+    "evaluate",
+    "read_examples",
+    "recall_at",
+]
