@@ -34,7 +34,7 @@ from semcache_core.postprocess import Chooser
 from semcache_core.protocols import Clock, Embedder, Evaluator, Policy
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
-from semcache_core.steps import Flow, step
+from semcache_core.steps import Flow, offloaded, step
 from semcache_core.store import Store
 from semcache_core.variety import Variety
 
@@ -90,30 +90,35 @@ def look(parts: Parts, prompt: Prompt, control: Control) -> Flow[Outcome]:
 
 def surveyed(parts: Parts, prompt: Prompt, control: Control, *, thorough: bool) -> Flow[Survey]:
     """Gather what a decision needs; a thorough survey goes on after an exact match."""
-    now = parts.clock()
+    gathering = _gathered(parts, prompt, control, thorough=thorough)
+    on_loop = getattr(parts.embedder, "native_async", True)
+    survey, near = yield from gathering if on_loop else offloaded(gathering)
+    if survey.query is None:
+        return survey
+    scored = yield from _scored(parts, survey.query, near)
+    decision = _decide(parts, survey.query, scored, control)
+    return replace(survey, scored=scored, decision=decision)
+
+
+def _gathered(
+    parts: Parts, prompt: Prompt, control: Control, *, thorough: bool
+) -> Flow[tuple[Survey, list[Candidate]]]:
+    """What the record has, and the candidates to be scored."""
     withheld: list[tuple[Entry, Reason]] = []
+    survey = Survey(prompt, parts.clock())
     kept = yield from answers_to(parts, prompt)
     allowed = [one for one in kept if not _withheld(parts, prompt, one, control, withheld)]
     if kept and not thorough and parts.variety.wants_more(prompt, len(kept)):
-        return Survey(prompt, now, collected=len(kept))
+        return replace(survey, collected=len(kept)), []
     exact = parts.variety.one_of(prompt, allowed)
     why_not = exact_only(parts, prompt)
+    survey = replace(survey, exact=exact, exact_only=why_not)
     if (exact is not None and not thorough) or why_not:
-        return Survey(prompt, now, exact, why_not, withheld=tuple(withheld))
+        return replace(survey, withheld=tuple(withheld)), []
     query = yield from embedded(parts, prompt)
     near = yield from _near(parts, prompt, query, control)
     served = [c for c in near if not _withheld(parts, prompt, c.entry, control, withheld)]
-    scored = yield from _scored(parts, query, served)
-    decision = _decide(parts, query, scored, control)
-    return Survey(
-        prompt,
-        now,
-        exact,
-        query=query,
-        withheld=tuple(withheld),
-        scored=scored,
-        decision=decision,
-    )
+    return replace(survey, query=query, withheld=tuple(withheld)), served
 
 
 def exact_only(parts: Parts, prompt: Prompt) -> str:

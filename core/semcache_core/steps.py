@@ -45,6 +45,14 @@ def blocking(sync: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Flow[R]
     return result
 
 
+def offloaded(flow: Flow[R]) -> Flow[R]:
+    """A flow as one step, whose asynchronous form is one worker thread for all of its steps.
+
+    To go to a thread and back takes longer than many a step.
+    """
+    return blocking(run, flow)
+
+
 def run(flow: Flow[R]) -> R:
     """Drive a flow in this thread."""
     try:

@@ -54,6 +54,11 @@ class CachingEmbedder(ForkedChild):
             self._dimension = self.inner.dimension
         return self._dimension
 
+    @property
+    def native_async(self) -> bool:
+        """Whether the model is asked on the event loop; else it is asked in a thread."""
+        return bool(getattr(self.inner, "native_async", False))
+
     def fits(self, text: str) -> bool:
         """Whether the model sees the whole text."""
         return self.inner.fits(text)
@@ -112,7 +117,7 @@ class CachingEmbedder(ForkedChild):
         return _read_only(matrix)
 
     def _join(self, texts: list[str]) -> list[Ticket]:
-        if not getattr(self.inner, "native_async", False):
+        if not self.native_async:
             tickets, leads = self._threads.join(texts)
             if leads:
                 self._go_on()
