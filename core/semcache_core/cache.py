@@ -142,6 +142,7 @@ class SemanticCache:
         self.relays = Relays()
         self._warned = False
         self._recent: LRU[tuple[str, str], Hit] = LRU(1024)
+        self.beside: dict[type, Any] = {}  # what adapters keep with this cache, by its type
 
     # -- questions and JSON answers -------------------------------------------------------------
 
