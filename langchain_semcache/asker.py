@@ -13,8 +13,9 @@ from semcache_core.control import Control, changed
 from semcache_core.turns import Turns
 
 if TYPE_CHECKING:
-    from langchain_semcache.cache import SemanticCache
     from langchain_semcache.planning import Planner
+    from langchain_semcache.reading import Reading
+    from semcache_core.cache import SemanticCache
 
 T = TypeVar("T")
 OF = "__semcache_of__"
@@ -28,19 +29,24 @@ PYDANTIC_SLOTS = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_p
 class Twinned:
     """What a twin was made with."""
 
-    cache: SemanticCache
+    reading: Reading
     turns: Turns | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
     @property
+    def cache(self) -> SemanticCache:
+        """Any semcache cache."""
+        return self.reading.cache
+
+    @property
     def planner(self) -> Planner:
         """How this twin reads requests."""
-        planner = self.cache.planner
+        planner = self.reading.planner
         return planner if self.turns is None else replace(planner, turns=self.turns)
 
     def control(self) -> Control:
         """The setting in force for this twin, here and now."""
-        return changed(self.cache.control(), dict(self.settings))
+        return changed(self.reading.control(), dict(self.settings))
 
 
 @lru_cache(maxsize=1024)

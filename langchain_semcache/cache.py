@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, cast
@@ -11,14 +10,14 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache import llm_string as model_string
-from langchain_semcache.control import OFF, effective, running_config
+from langchain_semcache.control import running_config
 from langchain_semcache.payload import CODEC, served, tokens
 from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
+from langchain_semcache.reading import Reading, When
 from langchain_semcache.rejecting import mark_of
 from semcache_core.cache import SemanticCache as Core
-from semcache_core.control import Control, changed
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import conversation_evaluator
@@ -27,8 +26,6 @@ from semcache_core.models import Hit, Miss, Outcome
 from semcache_core.turns import Turns
 
 Tenant = str | Callable[[RunnableConfig], str]
-When = Callable[[RunnableConfig], bool]
-log = logging.getLogger("semcache")
 
 
 class SemanticCache(Core, BaseCache):
@@ -48,6 +45,8 @@ class SemanticCache(Core, BaseCache):
     Raises `ConfigError` for arguments that cannot work.
     """
 
+    embedder_argument = "embedding"
+
     def __init__(
         self,
         path: str | PathLike[str] | None = None,
@@ -61,6 +60,8 @@ class SemanticCache(Core, BaseCache):
         cacheable: Callable[[str], bool] | None = None,
         **core: Any,
     ) -> None:
+        if "embedder" in core:
+            raise ConfigError("embedder: LangChain's word for it is embedding=")
         if conversation not in ("exact", "sequence"):
             raise ConfigError(
                 f"conversation: {conversation!r} was given; give 'exact' or 'sequence'"
@@ -68,10 +69,7 @@ class SemanticCache(Core, BaseCache):
         for name, rule in {"when": when, "cacheable": cacheable}.items():
             if rule is not None and not callable(rule):
                 raise ConfigError(f"{name}: {rule!r} was given; give a callable -> bool")
-        self._when = when
-        self.twins: dict[Any, type] = {}
-        self.planner = Planner(turns or Turns(), question_hook(question), conversation, cacheable)
-        self.plans: LRU[Any, Plan] = LRU(4096)
+        planner = Planner(turns or Turns(), question_hook(question), conversation, cacheable)
         self._misses: LRU[str, Miss] = LRU(4096)
         self._written: LRU[str, str] = LRU(4096)
         tenant = _tenant(namespace) if callable(namespace) else namespace
@@ -79,6 +77,7 @@ class SemanticCache(Core, BaseCache):
             embedding = make_embedder(embedding)
             core["evaluator"] = conversation_evaluator(embedding)
         super().__init__(path, embedder=embedding, namespace=tenant, **core)
+        self._reading = self.beside[Reading] = Reading(self, planner, when)
 
     # -- LangChain's seam ------------------------------------------------------------------------
 
@@ -87,27 +86,29 @@ class SemanticCache(Core, BaseCache):
         plan = self._plan(prompt, llm_string)
         if plan is None:
             return None
-        return self._served(self.find(plan.prompt, CODEC, self.control()))
+        return self._served(self.find(plan.prompt, CODEC, self._reading.control()))
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`; nothing runs on the event loop but the exact match in memory."""
         plan = self._plan(prompt, llm_string)
         if plan is None:
             return None
-        return self._served(await self.afind(plan.prompt, CODEC, self.control()))
+        return self._served(await self.afind(plan.prompt, CODEC, self._reading.control()))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the model's generations, if this kind of turn and answer is to be stored."""
         plan = self._plan(prompt, llm_string)
         if plan is not None:
-            self.save(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
+            self.save(plan.prompt, return_val, CODEC, self._reading.control(), **self._how(plan))
             self._remember(plan, return_val)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As `update`."""
         plan = self._plan(prompt, llm_string)
         if plan is not None:
-            await self.asave(plan.prompt, return_val, CODEC, self.control(), **self._how(plan))
+            await self.asave(
+                plan.prompt, return_val, CODEC, self._reading.control(), **self._how(plan)
+            )
             self._remember(plan, return_val)
 
     def clear(self, namespace: str | None = None, **kwargs: Any) -> int:  # type: ignore[override]  # LangChain's returns None
@@ -133,42 +134,21 @@ class SemanticCache(Core, BaseCache):
         mark = mark_of(response) or (mark_of(fresh) if fresh else None)
         super().report_wrong(mark if mark is not None else response)
 
-    # -- what the twins and the middleware use -------------------------------------------------
-
-    def control(self) -> Control:
-        """The setting in force here, with what the running config and `when` say."""
-        control = effective()
-        if self._when is None or self._allowed(self._when):
-            return control
-        return changed(control, OFF)
-
-    def usable(self, plan: Callable[[], Plan]) -> Plan | None:
-        """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
-        made = self.attempt(plan)
-        return made if made is not None and made.mode != "off" else None
-
     # -- inside ----------------------------------------------------------------------------------
 
-    def _allowed(self, when: When) -> bool:
-        try:
-            return bool(when(running_config()))
-        except Exception as error:  # noqa: BLE001  # the user's call must go on, without the cache
-            log.warning("semcache: when=%r failed, so nothing is cached: %r", when, error)
-            return False
-
     def _plan(self, prompt: str, llm_string: str) -> Plan | None:
-        return self.usable(lambda: self._planned(prompt, llm_string))
+        return self._reading.usable(lambda: self._planned(prompt, llm_string))
 
     def _planned(self, prompt: str, llm_string: str) -> Plan:
         namespace = self.running_namespace()
-        known = self.plans.get((prompt, llm_string, namespace))
+        known = self._reading.plans.get((prompt, llm_string, namespace))
         if known is not None:
             return known
         params = model_string.read(llm_string)
         schemas = model_string.schemas(params, llm_string)
-        plan = self.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
+        plan = self._reading.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
         if not params.classes:  # what a class's name stands for can change
-            self.plans.put((prompt, llm_string, namespace), plan)
+            self._reading.plans.put((prompt, llm_string, namespace), plan)
         return plan
 
     def _served(self, outcome: Outcome) -> RETURN_VAL_TYPE | None:

@@ -16,11 +16,12 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.runnables.base import RunnableBindingBase
 
 from langchain_semcache.asker import OF, PYDANTIC_SLOTS, TWIN, Twinned, original
-from langchain_semcache.cache import SemanticCache
 from langchain_semcache.events import event_leaves_of
 from langchain_semcache.leaves import leaves_of
 from langchain_semcache.public import HIDDEN, PUBLIC
+from langchain_semcache.reading import reading_of
 from langchain_semcache.text_leaves import text_leaves_of
+from semcache_core.cache import SemanticCache
 from semcache_core.control import changed, current
 from semcache_core.errors import ConfigError
 from semcache_core.turns import Turns
@@ -33,14 +34,15 @@ __all__ = ["cached", "original"]
 def cached(model: M, cache: SemanticCache, *, turns: Turns | None = None, **settings: Any) -> M:
     """A twin of a chat model or LLM that looks into `cache` first, streams included.
 
+    `cache` is any semcache cache, LlamaIndex's and the core's too; what this package's class takes
+    beyond theirs (`question`, `when`, ...) has its default there.
     `turns` and `settings` (the fields of `semcache_core.control.Control`: top_k, factor, session,
     ...) hold for this model. A twin is given its new cache; a binding (`bind`, `bind_tools`,
     `with_retry`) is rebound. A model made with `cache=False` is cached all the same.
 
     Raises `ConfigError` for what is no model and no binding of one, and for unknown settings.
     """
-    if not isinstance(cache, SemanticCache):
-        raise ConfigError(f"cache: {cache!r} was given; give a langchain_semcache.SemanticCache")
+    reading = reading_of(cache)
     changed(current(), settings)
     if isinstance(model, RunnableBindingBase):
         bound = cached(model.bound, cache, turns=turns, **settings)
@@ -50,7 +52,7 @@ def cached(model: M, cache: SemanticCache, *, turns: Turns | None = None, **sett
             f"model: a {type(model).__name__} was given; give a chat model or an LLM, and build "
             "chains and structured output on what cached() returns"
         )
-    return cast(M, _twin(original(model), Twinned(cache, turns, tuple(sorted(settings.items())))))
+    return cast(M, _twin(original(model), Twinned(reading, turns, tuple(sorted(settings.items())))))
 
 
 def resettled(model: Any, changes: dict[str, Any]) -> Any | None:
@@ -76,9 +78,9 @@ def _twin(model: Any, how: Twinned) -> Any:
 
 def _twin_class(kind: type, how: Twinned) -> Any:
     with _making:
-        known = how.cache.twins.get((kind, how.turns, how.settings))
+        known = how.reading.twins.get((kind, how.turns, how.settings))
         if known is None:
-            known = how.cache.twins[kind, how.turns, how.settings] = _made(kind, how)
+            known = how.reading.twins[kind, how.turns, how.settings] = _made(kind, how)
         return known
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 
-from langchain_semcache.cache import SemanticCache
 from langchain_semcache.chat_model import cached
 from langchain_semcache.payload import MARK
+from langchain_semcache.reading import reading_of
+from semcache_core.cache import SemanticCache
 from semcache_core.control import changed, current
 from semcache_core.errors import ConfigError
 from semcache_core.turns import Turns
@@ -27,17 +28,14 @@ class SemanticCacheMiddleware(AgentMiddleware[Any, Any]):
     `turns=Turns(tool_calls="exact")`. A hit says so in `response_metadata["semcache"]`, and in a
     graph that is streamed with `stream_mode="custom"` it sends `{"semcache": mark}`.
 
-    `turns` and `settings` are those of `cached`. Raises `ConfigError` as `cached` does.
+    `cache`, `turns` and `settings` are those of `cached`. Raises `ConfigError` as `cached` does.
     """
 
     def __init__(
         self, cache: SemanticCache, *, turns: Turns | None = None, **settings: Any
     ) -> None:
         super().__init__()
-        if not isinstance(cache, SemanticCache):
-            raise ConfigError(
-                f"cache: {cache!r} was given; give a langchain_semcache.SemanticCache"
-            )
+        reading_of(cache)  # a wrong argument is told of here, and not at the first call
         changed(current(), settings)
         self._cache, self._turns, self._settings = cache, turns, settings
 

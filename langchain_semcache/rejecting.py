@@ -17,7 +17,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.models import Reason
 
 if TYPE_CHECKING:
-    from langchain_semcache.cache import SemanticCache
+    from semcache_core.cache import SemanticCache
 
 
 def mark_of(response: Any) -> dict[str, Any] | None:

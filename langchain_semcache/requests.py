@@ -35,7 +35,7 @@ def chat_plan(
         text = model._get_llm_string(stop=stop, **given)
         return _plan(how, from_messages(messages), text, kwargs)
 
-    return how.cache.usable(plan)
+    return how.reading.usable(plan)
 
 
 def text_plan(
@@ -50,7 +50,7 @@ def text_plan(
         params = {**model.dict(), "stop": stop, **kwargs}
         return _plan(how, prompt, str(sorted(params.items())), kwargs)
 
-    return how.cache.usable(plan)
+    return how.reading.usable(plan)
 
 
 def _plan(how: Twinned, asked: list[Message] | str, text: str, kwargs: Mapping[str, Any]) -> Plan:
@@ -58,12 +58,12 @@ def _plan(how: Twinned, asked: list[Message] | str, text: str, kwargs: Mapping[s
     params = llm_string.read(text)
     # What a class's name stands for can change, so only plans without one are remembered.
     known = None if params.classes else (_fingerprint(asked), text, namespace, how.turns)
-    plan = how.cache.plans.get(known) if known and known[0] else None
+    plan = how.reading.plans.get(known) if known and known[0] else None
     if plan is None:
         exact = [text, llm_string.schemas(params, text, kwargs)]
         plan = how.planner.plan(asked, params, exact, namespace)
         if known and known[0]:
-            how.cache.plans.put(known, plan)
+            how.reading.plans.put(known, plan)
     return plan
 
 

@@ -1,0 +1,65 @@
+"""What LangChain's side keeps beside a cache: how its requests are read, and the twins' classes.
+
+Kept apart from the cache's class, so that a twin or the middleware takes any semcache cache: the
+core's, LlamaIndex's, or this package's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.runnables.config import RunnableConfig
+
+from langchain_semcache.control import OFF, effective, running_config
+from langchain_semcache.planning import Plan, Planner
+from semcache_core.cache import SemanticCache as Core
+from semcache_core.control import Control, changed
+from semcache_core.errors import ConfigError
+from semcache_core.lru import LRU
+from semcache_core.turns import Turns
+
+When = Callable[[RunnableConfig], bool]
+log = logging.getLogger("semcache")
+
+
+class Reading:
+    """How one cache reads LangChain's requests."""
+
+    def __init__(self, cache: Core, planner: Planner, when: When | None = None) -> None:
+        self.cache = cache
+        self.planner = planner
+        self.plans: LRU[Any, Plan] = LRU(4096)
+        self.twins: dict[Any, type] = {}
+        self._when = when
+
+    def control(self) -> Control:
+        """The setting in force here, with what the running config and `when` say."""
+        control = effective()
+        if self._when is None or self._allowed(self._when):
+            return control
+        return changed(control, OFF)
+
+    def usable(self, plan: Callable[[], Plan]) -> Plan | None:
+        """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
+        made = self.cache.attempt(plan)
+        return made if made is not None and made.mode != "off" else None
+
+    def _allowed(self, when: When) -> bool:
+        try:
+            return bool(when(running_config()))
+        except Exception as error:  # noqa: BLE001  # the user's call must go on, without the cache
+            log.warning("semcache: when=%r failed, so nothing is cached: %r", when, error)
+            return False
+
+
+def reading_of(cache: Any) -> Reading:
+    """That of any semcache cache, by the defaults if its class says nothing of LangChain.
+
+    Raises `ConfigError` for what is no cache of semcache's.
+    """
+    if not isinstance(cache, Core):
+        raise ConfigError(f"cache: {cache!r} was given; give a langchain_semcache.SemanticCache")
+    found: Reading = cache.beside.setdefault(Reading, Reading(cache, Planner(Turns())))
+    return found
