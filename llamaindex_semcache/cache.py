@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any
 
 from semcache_core.cache import SemanticCache as Core
+from semcache_core.errors import ConfigError
 
 
 class SemanticCache(Core):
@@ -19,7 +20,11 @@ class SemanticCache(Core):
     Raises `ConfigError` for arguments that cannot work and `StoreError` for an unusable path.
     """
 
+    embedder_argument = "embed_model"
+
     def __init__(
         self, path: str | PathLike[str] | None = None, *, embed_model: Any = None, **core: Any
     ) -> None:
+        if "embedder" in core:
+            raise ConfigError("embedder: LlamaIndex's word for it is embed_model=")
         super().__init__(path, embedder=embed_model, **core)

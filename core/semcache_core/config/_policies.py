@@ -1,0 +1,107 @@
+"""Policies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from semcache_core import policies
+from semcache_core.config._part import Building, Strict, by_name
+from semcache_core.config._values import Integer, Number, Share, Text, Unit
+from semcache_core.errors import ConfigError
+from semcache_core.protocols import Policy
+
+
+class Threshold(Strict):
+    """A static threshold on the evaluator's score."""
+
+    kind: Literal["threshold"]
+    threshold: Unit | None = None
+    floor: Unit | None = None
+    by_namespace: Mapping[str, Unit] | None = None
+
+    def build(self, building: Building) -> Policy:
+        limit = building.threshold if self.threshold is None else self.threshold
+        floor = building.floor if self.floor is None else self.floor
+        return policies.ThresholdPolicy(limit, floor, self.by_namespace or {})
+
+
+class Margin(Strict):
+    """A static threshold on how far the best answer is ahead of a different one."""
+
+    kind: Literal["margin"]
+    threshold: Unit | None = None
+    floor: Unit | None = None
+
+    def build(self, building: Building) -> Policy:
+        limit = building.threshold if self.threshold is None else self.threshold
+        return policies.MarginPolicy(limit, building.floor if self.floor is None else self.floor)
+
+
+class _Budget(Strict):
+    max_false_hit_rate: Share
+    confidence: Share = 0.95
+    floor: Unit | None = None
+    audit_rate: Share | None = None
+    label_misses: Unit | None = None
+    fill: Annotated[Number, Field(ge=1, le=100)] | None = None
+    seed: Integer = 0
+
+    def arguments(self, building: Building) -> dict[str, Any]:
+        given = {name: value for name, value in self.given().items() if value is not None}
+        return {"floor": building.floor} | given
+
+
+class Calibrated(_Budget):
+    """Serves above a certified threshold only; learns it from live labels."""
+
+    kind: Literal["calibrated"]
+
+    def build(self, building: Building) -> Policy:
+        return policies.CalibratedPolicy(**self.arguments(building))
+
+
+class Verified(_Budget):
+    """As "calibrated", learning for each stored answer as well."""
+
+    kind: Literal["verified"]
+
+    def build(self, building: Building) -> Policy:
+        return policies.VerifiedPolicy(**self.arguments(building))
+
+
+class Saved(Strict):
+    """The threshold that `semcache calibrate` certified and saved."""
+
+    kind: Literal["saved"]
+    file: Text
+    floor: Unit | None = None
+
+    def build(self, building: Building) -> Policy:
+        file = building.path(self.file)
+        try:
+            saved = policies.Calibration.from_json(Path(file).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"policy.file: {file!r} cannot be read: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"policy.file: {file!r} is {error}") from error
+        if saved.threshold is None:
+            raise ConfigError(f"policy.file: {file!r} says: {saved}")
+        floor = building.floor if self.floor is None else self.floor
+        return policies.ThresholdPolicy(saved.threshold, floor)
+
+
+KINDS = (Threshold, Margin, Calibrated, Verified, Saved)
+_Kinds = Annotated[Threshold | Margin | Calibrated | Verified | Saved, Field(discriminator="kind")]
+_Names = Literal["threshold", "margin", "calibrated", "verified"]
+
+
+def _named(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """A name alone stays one: the settings beside it (threshold, budget) are the policy's then."""
+    return value if value in get_args(_Names) else handler(by_name(value))
+
+
+PolicyPart = Annotated[_Kinds, WrapValidator(_named, json_schema_input_type=_Names | _Kinds)]
