@@ -9,8 +9,9 @@ from dataclasses import replace
 from os import PathLike
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from semcache_core.arguments import settled
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.assembly import assemble
 from semcache_core.codecs import JSON
@@ -77,6 +78,24 @@ class SemanticCache:
     `stats()`, and the lookup is a miss.
     """
 
+    embedder_argument: ClassVar[str] = "embedder"
+    """What this class's constructor calls the embedder."""
+
+    @classmethod
+    def from_config(
+        cls, source: str | PathLike[str] | Mapping[str, Any] | None = None, /, **overrides: Any
+    ) -> Self:
+        """A cache from a YAML or JSON file, or a mapping (docs/configuration.md).
+
+        Environment variables (SEMCACHE_THRESHOLD=0.9) go before it, and `overrides`, the
+        constructor's own arguments, before those. Without `source` it is the file that
+        SEMCACHE_CONFIG names, if any. Raises `ConfigError` for each setting that cannot work,
+        with its line, and what the constructor raises.
+        """
+        from semcache_core.config import load
+
+        return load(source, overrides).make(cls)
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
         made._made_with = (args, kwargs)
@@ -113,6 +132,7 @@ class SemanticCache:
             raise ConfigError(f"coalesce: {coalesce!r} was given; give True, False or 'semantic'")
         if next_cache is not None and not isinstance(next_cache, SemanticCache):
             raise ConfigError(f"next_cache: {next_cache!r} was given; give a SemanticCache")
+        storage = settled(type(self), path, storage)
         self._namespace = namespace
         self._coalesce = coalesce
         self._next = next_cache
