@@ -53,7 +53,8 @@ def assemble(
         floor=RECOMMENDED_FLOOR,
     )
     chooser = variety.choose if post_process is None else make_chooser(post_process)
-    store = open_store(path, embedder=made, clock=clock, **storage)
+    recorder = Recorder()
+    store = open_store(path, embedder=made, clock=clock, failed=recorder.error, **storage)
     return Parts(
         store=store,
         embedder=made,
@@ -62,7 +63,7 @@ def assemble(
         choose=chooser,
         blocked=Blocked(store),
         sessions=Sessions(),
-        recorder=Recorder(),
+        recorder=recorder,
         clock=clock,
         top_k=max(top_k, getattr(decided_by, "neighbours", 1)),
         shadow=shadow,

@@ -17,10 +17,18 @@ from semcache_core.assembly import assemble
 from semcache_core.codecs import JSON
 from semcache_core.control import Control, current
 from semcache_core.envelope import seal, unseal
-from semcache_core.errors import ConfigError, OfflineMiss, PayloadError, UncacheableError
+from semcache_core.errors import (
+    ConfigError,
+    OfflineMiss,
+    PayloadError,
+    StoreClosed,
+    StoreError,
+    UncacheableError,
+)
 from semcache_core.explain import Explanation
 from semcache_core.flow import (
     TOO_LONG,
+    Survey,
     adopt,
     answering,
     concluded,
@@ -485,21 +493,23 @@ class SemanticCache:
 
     def stats(self) -> Stats:
         """What happened since the cache was opened, in this process."""
-        store = self._parts.store
-        return self._parts.recorder.picture(entries=store.count(), size=store.size())
+        return self._parts.recorder.picture(**self._sizes())
 
-    def flush(self) -> None:
-        """Wait until everything put so far is indexed, counted and learnt."""
-        self._learning.wait()
-        self._parts.store.flush()
+    def flush(self) -> bool:
+        """Wait until everything put so far is indexed, counted and learnt; whether it is.
 
-    async def aflush(self) -> None:
+        What fails is logged, counted in `stats()`, and tried again later.
+        """
+        learnt = self._tried("flushing", self._learning.wait)
+        return self._tried("flushing", self._parts.store.flush) and learnt
+
+    async def aflush(self) -> bool:
         """As `flush`, on the event loop."""
-        await arun(blocking(self.flush))
+        return await arun(blocking(self.flush))
 
     def close(self) -> None:
         """Flush and release files and threads; a second call does nothing."""
-        self._learning.close()
+        self._tried("closing", self._learning.close)
         self._parts.store.close()
 
     async def aclose(self) -> None:
@@ -541,6 +551,29 @@ class SemanticCache:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _sizes(self) -> dict[str, int]:
+        store = self._parts.store
+        try:
+            return {"entries": store.count(), "size": store.size()}
+        except StoreClosed:
+            raise
+        except StoreError as error:
+            log.warning("semcache: the entries cannot be counted: %s", error)
+            self._parts.recorder.error(error)
+            return {}
+
+    def _tried(self, doing: str, work: Callable[[], None]) -> bool:
+        """Whether it went well."""
+        try:
+            work()
+        except StoreClosed:
+            raise
+        except StoreError as error:
+            log.warning("semcache: %s: %s", doing, error)
+            self._parts.recorder.error(error)
+            return False
+        return True
+
     def _finding(self, prompt: Prompt, codec: Codec[T], control: Control) -> Flow[Outcome]:
         started = perf_counter()
         outcome = yield from self.looking(prompt, codec, control)
@@ -552,7 +585,12 @@ class SemanticCache:
     def _explaining(self, question: str | Prompt, exact: object) -> Flow[Explanation]:
         asked = question
         prompt = asked if isinstance(asked, Prompt) else self.prompt(JSON.name, exact, asked)
-        survey = yield from surveyed(self._parts, prompt, current(), thorough=True)
+        try:
+            survey = yield from surveyed(self._parts, prompt, current(), thorough=True)
+        except StoreClosed:
+            raise
+        except Exception as error:  # noqa: BLE001  # a failing part is what is to be explained
+            return Explanation(Survey(prompt, self._parts.clock()), self._failed(prompt, error))
         return Explanation(survey, concluded(self._parts, survey))
 
     def running_namespace(self) -> str:

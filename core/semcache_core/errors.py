@@ -9,6 +9,7 @@ SemcacheError
 ├── StoreError                         the record or the index failed
 │   ├── StoreCorrupt                   a file is damaged
 │   ├── StoreReadOnly                  nothing can be written there
+│   ├── StoreReplaced                  its file was removed while it was open
 │   └── StoreClosed                    used after close()
 ├── UncacheableError                   a prompt holds something that cannot be compared exactly
 ├── PayloadError                       a stored answer cannot be read
@@ -60,6 +61,10 @@ class StoreCorrupt(StoreError):
 
 class StoreReadOnly(StoreError):
     """Nothing can be written there."""
+
+
+class StoreReplaced(StoreError):
+    """The record's file was removed or exchanged while it was open; the one there now is used."""
 
 
 class StoreClosed(StoreError):

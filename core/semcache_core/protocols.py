@@ -136,6 +136,15 @@ class EntryStore(Protocol):
 
 
 @runtime_checkable
+class Exchangeable(Protocol):
+    """A record that somebody may remove or exchange while it is open (optional)."""
+
+    @property
+    def generation(self) -> int:
+        """How often that was noticed; with each time all that was read before is void."""
+
+
+@runtime_checkable
 class VectorIndex(Protocol):
     """Finds the nearest vectors of a scope. Rebuildable from the record. Raises `StoreError`."""
 

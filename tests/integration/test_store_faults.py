@@ -356,7 +356,7 @@ def test_waits_for_another_writer(tmp_path: Path) -> None:
 def test_gives_up_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that stays locked is a clear error."""
     monkeypatch.setattr("semcache_core.entries.engines.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("semcache_core.entries.sql._PAUSES", (0.01,))
+    monkeypatch.setattr("semcache_core.entries.sql.PATIENCE", 0.1)
     file = filled(tmp_path)
     record = open_sqlite(file)
     other = sqlite3.connect(file, isolation_level=None)

@@ -13,12 +13,24 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from semcache_core.errors import ConfigError, MissingDependency
 
-BUSY_SECONDS = 5.0
-"""How long SQLite waits for another writer before it gives up."""
+BUSY_SECONDS = 0.25
+"""How long SQLite itself waits for another writer, at each attempt of the record's."""
+LOCK_SECONDS = 1
+"""The same for database servers, in whole seconds, as MySQL knows no other."""
+
+_SWITCHING_SECONDS = 5.0
+"""How long opening waits while another process switches a new file to WAL."""
 
 _CONNECT_SECONDS = 10
 _DRIVERS = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 """Drivers that take a `connect_timeout`."""
+_LOCK_TIMEOUTS = {
+    "postgresql": f"SET lock_timeout = '{LOCK_SECONDS}s'",
+    "mysql": f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}",
+    "mariadb": f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}",
+    "mssql": f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}",
+}
+"""By default these wait for a row that somebody else holds for ever, or for 50 seconds."""
 
 
 def sqlite_url(path: Path, *, immutable: bool = False) -> URL:
@@ -36,13 +48,7 @@ def make_engine(url: str | URL) -> Engine:
         refuse_async(address, address.get_dialect().is_async)
         if address.get_backend_name() == "sqlite":
             return _sqlite(address)
-        return create_engine(
-            address,
-            pool_pre_ping=True,
-            pool_timeout=_CONNECT_SECONDS,
-            hide_parameters=True,
-            connect_args=_timeouts(address),
-        )
+        return _server(address)
     except NoSuchModuleError as error:
         raise ConfigError(
             f"entries: SQLAlchemy knows no database {address.drivername!r}"
@@ -84,6 +90,26 @@ def in_memory(url: URL) -> bool:
     return not url.database or url.database == ":memory:" or "mode=memory" in str(url)
 
 
+def _server(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=_CONNECT_SECONDS,
+        hide_parameters=True,
+        connect_args=_timeouts(url),
+    )
+    if told := _LOCK_TIMEOUTS.get(engine.dialect.name):
+        event.listen(engine, "connect", lambda connection, _record: _tell(connection, told))
+    return engine
+
+
+def _tell(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    connection.commit()
+
+
 def _sqlite(url: URL) -> Engine:
     options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
     if in_memory(url):
@@ -105,7 +131,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     against 0.03 ms on a cloud disk); a lost answer costs one call, and every miss would pay. Who
     wants it hands over an `Engine` with a listener of its own.
     """
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + _SWITCHING_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()

@@ -15,7 +15,16 @@ from semcache_core.errors import StoreCorrupt, StoreError, StoreReadOnly
 _CORRUPT = ("malformed", "not a database", "corrupt", "database disk image", "file is encrypted")
 _READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open database file")
 _FULL = ("disk is full", "disk full", "no space left", "could not extend file", "disk i/o error")
-_BUSY = ("locked", "busy", "deadlock", "serialize access", "lock wait timeout")
+_BUSY = (
+    "locked",
+    "busy",
+    "deadlock",
+    "serialize access",
+    "lock wait timeout",
+    "lock timeout",
+    "lock request time out",
+    "conflict",
+)
 
 
 def is_busy(error: BaseException) -> bool:

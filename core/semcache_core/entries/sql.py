@@ -12,7 +12,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Row, Select
+from sqlalchemy import URL, Connection, Engine, Row, Select, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -21,15 +21,18 @@ from semcache_core.entries.faults import fault, is_busy, is_race, name, translat
 from semcache_core.entries.rows import tenant, to_entry, to_row
 from semcache_core.entries.statements import reads, victims, writes
 from semcache_core.entries.tables import tables
+from semcache_core.entries.watched import Watched
 from semcache_core.errors import (
     ConfigError,
     IncompatibleError,
     StoreClosed,
     StoreCorrupt,
     StoreReadOnly,
+    StoreReplaced,
 )
 from semcache_core.expiry import check_rule, take
 from semcache_core.models import Change, Entry, Figures
+from semcache_core.waiting import PATIENCE, within
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,11 @@ _PAGE = 500
 _LOG_KEPT = 100_000
 """Tombstones this far behind the newest seq are trimmed."""
 _PAUSES = (0.01, 0.1, 0.5)
-"""Seconds before a transaction that met a busy database is tried again."""
+"""Seconds before opening is tried again at a busy database."""
+_PAUSE = 0.01
+"""The same for a transaction."""
+_IMPATIENCE = 0.05
+"""Seconds that a write waits after one has just waited in vain."""
 _IDLE = 8
 """Open reading connections that are kept: opening one costs more than a read."""
 
@@ -76,7 +83,10 @@ class SqlEntries:
         self._lock = threading.RLock()
         self._one_connection = isinstance(self._engine.pool, StaticPool)
         self._idle: list[Connection] = []
+        self._patience = PATIENCE
         self._closed = False
+        self._file = Watched(self._engine.url)
+        self.generation = 0
         try:
             self._open()
         except BaseException:
@@ -104,6 +114,8 @@ class SqlEntries:
         return self._read(lambda connection: self._changes(connection, after, limit))
 
     def figures(self) -> Figures:
+        with suppress(StoreReplaced):  # what follows shows that this is another record
+            self._stay()
         row = self._read(lambda connection: connection.execute(self._reads.state).one())
         return Figures(seq=row.seq, count=row.entries, size=row.size_bytes)
 
@@ -195,6 +207,26 @@ class SqlEntries:
                 _log.warning("%s", error)
                 self.read_only = True
         self._check_schema()
+        self._file.note()
+
+    def _stay(self) -> None:
+        """Raise `StoreReplaced` if the file is not the one that was opened, and open that."""
+        if self._closed or self.read_only or not self._file.lost():
+            return
+        with self._lock:
+            if not self._file.lost():
+                return
+            self._drop_idle()
+            self._engine.dispose()
+            self._file.make_folder()
+            self._open()
+            self.generation += 1
+        lost = StoreReplaced(
+            f"{name(self._engine.url)} was removed or exchanged while it was open, and with it"
+            " the answers it had; what is stored from now on goes into the file that is there now"
+        )
+        _log.warning("semcache: %s", lost)
+        raise lost
 
     def _create(self) -> None:
         """Create what is missing; other processes may be doing the same at this moment."""
@@ -204,9 +236,17 @@ class SqlEntries:
                     self._create_tables(connection)
                 return
             except DBAPIError as error:
+                if pause is None and is_busy(error) and self._is_made():
+                    _log.warning("%s", fault(error.orig, self._engine.url))
+                    return
                 if pause is None or not (is_busy(error) or is_race(error)):
                     raise
                 time.sleep(pause)
+
+    def _is_made(self) -> bool:
+        """Whether there is nothing to create, so that a lock of somebody else's does not matter."""
+        names = set(inspect(self._engine).get_table_names(schema=self._tables.entries.schema))
+        return names >= {table.name for table in self._tables.all}
 
     def _create_tables(self, connection: Connection) -> None:
         for table in self._tables.all:
@@ -360,21 +400,35 @@ class SqlEntries:
         self._check_open()
         if self.read_only:
             raise StoreReadOnly(f"{name(self._engine.url)} was opened for reading only")
-        with translated(self._engine.url), self._lock:
-            for pause in _PAUSES:
+        self._stay()
+        until = time.monotonic() + self._patience
+        with translated(self._engine.url), within(self._lock, self._patience):
+            while True:
                 try:
                     return self._commit(work)
                 except DBAPIError as error:
-                    # What a transaction does can be done again, should it have been committed
-                    # before the connection was lost.
-                    if not (is_busy(error) or error.connection_invalidated):
+                    if not self._again(error, until):
                         raise
-                time.sleep(pause)
-            return self._commit(work)
+                time.sleep(_PAUSE)
+
+    def _again(self, error: DBAPIError, until: float) -> bool:
+        """Whether to try once more.
+
+        What a transaction does can be done a second time, should it have been committed before the
+        connection was lost.
+        """
+        busy = is_busy(error)
+        if time.monotonic() < until:
+            return busy or error.connection_invalidated
+        if busy:
+            self._patience = _IMPATIENCE  # the next ones need not wait in vain as long
+        return False
 
     def _commit(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:
-            return work(connection)
+            result = work(connection)
+        self._patience = PATIENCE
+        return result
 
     def _advance(self, connection: Connection, n: int) -> int:
         """Take n seq; returns the one before the first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from semcache_core.errors import ConfigError, StoreError
+from semcache_core.errors import ConfigError, StoreError, StoreReplaced
 from semcache_core.models import Change, Entry
-from semcache_core.protocols import EntryStore, VectorIndex
+from semcache_core.protocols import EntryStore, Exchangeable, VectorIndex
 from semcache_core.store.hot import HotTier
 
 _log = logging.getLogger(__name__)
@@ -24,11 +24,20 @@ class Follower:
     `seen` is the seq up to which all changes were applied. Thread-safe.
     """
 
-    def __init__(self, record: EntryStore, index: VectorIndex, hot: HotTier, poll: float) -> None:
+    def __init__(
+        self,
+        record: EntryStore,
+        index: VectorIndex,
+        hot: HotTier,
+        poll: float,
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._record, self._index, self._hot = record, index, hot
-        self._poll = poll
+        self._exchangeable = record if isinstance(record, Exchangeable) else None
+        self._poll, self._failed = poll, failed
         self._locks()
         self._seen = record.figures().seq
+        self._generation = self._current_generation()
         self._fresh_until = time.monotonic() + poll
         self.restarts = 0
         """How often all was forgotten, as too much had changed."""
@@ -41,6 +50,14 @@ class Follower:
     def fresh(self) -> bool:
         """Whether it is too early to look for others' changes again."""
         return not self._record.shared or time.monotonic() < self._fresh_until
+
+    @property
+    def exchanged(self) -> bool:
+        """Whether the record turned out to be another one."""
+        return self._current_generation() != self._generation
+
+    def _current_generation(self) -> int:
+        return 0 if self._exchangeable is None else self._exchangeable.generation
 
     def look(self) -> None:
         """Apply others' changes, unless that was done less than `poll` seconds ago."""
@@ -55,6 +72,11 @@ class Follower:
         """Apply all changes of the record that were not seen yet. Raises `StoreError`."""
         seen = self._seen  # before the figures: a put of this process may be between the two
         seq = self._record.figures().seq
+        if self.exchanged:
+            self._generation = self._current_generation()
+            self._failed(StoreReplaced("the record is not the one that was opened"))
+            self._start_anew(seq)
+            return
         if seq == seen:
             return
         changes = self._record.changes(seen, LINES) if seq > seen else None
@@ -102,10 +124,11 @@ class Follower:
     def _apply(self, changes: Sequence[Change]) -> None:
         try:
             self._index.apply(changes)
-        except (StoreError, ConfigError):
+        except (StoreError, ConfigError) as error:
             # The rows are committed, and that is what was asked for. An index that failed says
             # so in `Store.health`, and is made anew from the record.
-            _log.exception("the index could not follow the record")
+            _log.warning("semcache: the index could not follow the record: %s", error)
+            self._failed(error)
 
     def _own(self, changes: Sequence[Change]) -> None:
         """Seen, unless others' changes stand between: then all of it is looked at again."""

@@ -18,6 +18,7 @@ from semcache_core.errors import (
     IncompatibleError,
     StoreClosed,
     StoreError,
+    StoreReplaced,
 )
 from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
 from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
@@ -27,6 +28,7 @@ from semcache_core.store.forks import guard
 from semcache_core.store.hot import HotTier
 from semcache_core.store.uses import Uses
 from semcache_core.store.worker import Every, Worker
+from semcache_core.waiting import PATIENCE, within
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +83,11 @@ class Store:
 
     `identity` names the embedder; a record with vectors of another is refused
     (`IncompatibleError`). `ttl` is in seconds, for entries without an end of their own; `hot`
-    counts entries. Raises `ConfigError` for arguments that cannot work.
+    counts entries. `failed` is told of each failure that no caller sees, as it happened behind the
+    requests. Raises `ConfigError` for arguments that cannot work.
+
+    Writing waits about a second for its turn (`waiting.PATIENCE`), in the record as much again,
+    and is then given up.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Store:
         eviction: str = "lru",
         hot: int = 10_000,
         poll: float = 0.5,
+        failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         check_ttl(ttl)
         _check_numbers(hot=hot, poll=poll)
@@ -107,13 +114,14 @@ class Store:
         self._clock, self._ttl = clock, ttl
         self._check_identity()
         self._hot = HotTier(hot, _HOT_BYTES)
-        self._follower = Follower(entries, index, self._hot, poll)
+        self._failed = failed
+        self._follower = Follower(entries, index, self._hot, poll, failed)
         self._uses = Uses()
         self._writing = threading.RLock()
         self._claimed = -1
         self._closed = False
         self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
-        self._worker = Worker(self._chores, "semcache-store")
+        self._worker = Worker(self._chores, "semcache-store", failed)
         self._finish = weakref.finalize(
             self, _finish, self._worker, self._uses, self._entries, self._index
         )
@@ -212,7 +220,7 @@ class Store:
         given = [dated(entry, self._ttl) for entry in entries]
         self._check_vectors(given)
         if batch := admitted(given, self._limits):
-            with self._writing:
+            with within(self._writing, PATIENCE):
                 committed = {entry.key: entry for entry in self._put(batch)}
             self._worker.start()
             return [committed.get(entry.key, entry) for entry in given]
@@ -229,13 +237,13 @@ class Store:
     def delete(self, keys: Sequence[str]) -> list[str]:
         """Delete entries; returns the keys that existed. Raises `StoreError`."""
         self._check_open()
-        with self._writing:
+        with within(self._writing, PATIENCE):
             return self._delete(keys)
 
     def clear(self, namespace: str | None = None) -> int:
         """Delete all entries (of a namespace); returns how many. Raises `StoreError`."""
         self._check_open()
-        with self._writing:
+        with within(self._writing, PATIENCE):
             count = self._entries.clear(namespace)
             if namespace is None:
                 self._entries.set_meta("embedder", "")
@@ -316,8 +324,16 @@ class Store:
     # -- inside: writing --------------------------------------------------------------------
 
     def _put(self, batch: Sequence[Entry]) -> list[Entry]:
-        self._claim(batch)
+        try:
+            return self._put_once(batch)
+        except StoreReplaced:
+            return self._put_once(batch)
+
+    def _put_once(self, batch: Sequence[Entry]) -> list[Entry]:
         self._make_room(batch)
+        if self._follower.exchanged:
+            self._follower.catch_up()
+        self._claim(batch)
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
         self._follower.written(committed, epoch)
@@ -383,7 +399,7 @@ class Store:
         if self._entries.read_only:
             return
         while keys := self._entries.expired(self._clock(), _PURGED):
-            with self._writing:
+            with within(self._writing, PATIENCE):
                 self._delete(keys)
 
     # -- inside: life and forks -------------------------------------------------------------
@@ -431,4 +447,4 @@ def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex)
         try:
             step()
         except StoreError as error:
-            _log.warning("closing the store: %s", error)
+            _log.warning("semcache: closing the store: %s", error)

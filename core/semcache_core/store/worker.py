@@ -9,6 +9,8 @@ import time
 import weakref
 from collections.abc import Callable
 
+from semcache_core.errors import SemcacheError
+
 _log = logging.getLogger(__name__)
 
 _AFTER_FAILURE = 5.0
@@ -18,12 +20,15 @@ class Worker:
     """Runs a chore again and again, as late as the chore allows.
 
     `chore` is a bound method that returns the seconds until it wants to be called again. It is
-    held weakly, so that the thread does not keep its owner alive. What it raises is logged.
+    held weakly, so that the thread does not keep its owner alive. What it raises is logged, and
+    told to `failed`.
     """
 
-    def __init__(self, chore: Callable[[], float], name: str) -> None:
+    def __init__(
+        self, chore: Callable[[], float], name: str, failed: Callable[[Exception], None]
+    ) -> None:
         self._chore = weakref.WeakMethod(chore)
-        self._name = name
+        self._name, self._failed = name, failed
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = False
@@ -73,13 +78,16 @@ class Worker:
             pause = self._call(chore)
             del chore
 
-    @staticmethod
-    def _call(chore: Callable[[], float]) -> float:
+    def _call(self, chore: Callable[[], float]) -> float:
         try:
             return chore()
-        except Exception:  # noqa: BLE001  # a thread that ends does nothing any more
-            _log.exception("background work of the cache failed; it is tried again")
-            return _AFTER_FAILURE
+        except SemcacheError as error:
+            _log.warning("semcache: work in the background waits: %s", error)
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001  # a thread that ends does nothing any more
+            _log.exception("semcache: work in the background failed; it is tried again")
+            self._failed(error)
+        return _AFTER_FAILURE
 
 
 class Every:
