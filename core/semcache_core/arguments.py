@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from semcache_core.errors import ConfigError
@@ -17,11 +20,64 @@ _STORE = {"self", "entries", "index", "identity", "dimension", "clock", "failed"
 """What callers of the cache's class do not give."""
 
 
-def settled(kind: type, path: object, storage: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a value must be, and how a message asks for it."""
+
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+def _number(least: float) -> Callable[[Any], bool]:
+    def holds(value: Any) -> bool:
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        return plain and least <= value < math.inf
+
+    return holds
+
+
+def _whole(least: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and _number(least)(value)
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda value: all(callable(getattr(value, name, None)) for name in names)
+
+
+_OPTIONAL = {"evaluator", "judge", "max_entries", "max_bytes", "ttl", "url", "table"}
+_RULES: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "evaluator": _Rule(_has("score", "ascore"), "an Evaluator (semcache_core.evaluators)"),
+        "judge": _Rule(_has("same", "asame"), "a Judge (semcache_core.judges)"),
+        "shadow": _Rule(lambda value: isinstance(value, bool), "True or False"),
+        "seed": _Rule(_whole(-math.inf), "a whole number"),
+        "answers": _Rule(_whole(1), "a whole number of at least 1"),
+        "top_k": _Rule(_whole(1), "a whole number of at least 1"),
+        "clock": _Rule(callable, "a function that returns seconds since the epoch"),
+        "max_entries": _Rule(_whole(1), "a whole number of at least 1, or None"),
+        "max_bytes": _Rule(_number(1), "a number of at least 1, a text like '1GB', or None"),
+        "ttl": _Rule(
+            lambda value: (_number(0)(value) and value > 0) or value == math.inf,
+            "a positive number of seconds, a text like '7d', or None",
+        ),
+        "hot": _Rule(_whole(0), "a whole number of at least 0"),
+        "poll": _Rule(_number(0), "a number of at least 0"),
+        "scan_limit": _Rule(_whole(0), "a whole number of at least 0"),
+        "url": _Rule(lambda value: isinstance(value, str), "a text, http(s)://host:port"),
+        "on_corrupt": _Rule(lambda value: value in ("raise", "move"), "'raise' or 'move'"),
+        "table": _Rule(
+            lambda value: hasattr(value, "__table__") or hasattr(value, "columns"),
+            "a declarative class or a Table",
+        ),
+    }
+)
+
+
+def settled(kind: type, path: object, storage: Mapping[str, Any], **others: Any) -> dict[str, Any]:
     """The store's arguments, with amounts that were given as texts ("1GB", "7d") as numbers.
 
     Raises `ConfigError` for a name that `kind` does not take, with the nearest one that it does,
-    and for a path that cannot be one.
+    and for a path or a value, also among `others`, that cannot work.
     """
     _check_path(path)
     known = _storage_names()
@@ -32,7 +88,17 @@ def settled(kind: type, path: object, storage: Mapping[str, Any]) -> dict[str, A
     for name, read in {"max_bytes": in_bytes, "ttl": in_seconds}.items():
         if name in made:
             made[name] = read(name, made[name])
+    _check(made | others)
     return made
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        rule = _RULES.get(name)
+        if rule is None or (value is None and name in _OPTIONAL):
+            continue
+        if not rule.holds(value):
+            raise ConfigError(f"{name}: {value!r} was given; give {rule.wanted}")
 
 
 def taken_by(kind: type) -> set[str]:

@@ -140,7 +140,10 @@ class SemanticCache:
             raise ConfigError(f"coalesce: {coalesce!r} was given; give True, False or 'semantic'")
         if next_cache is not None and not isinstance(next_cache, SemanticCache):
             raise ConfigError(f"next_cache: {next_cache!r} was given; give a SemanticCache")
-        storage = settled(type(self), path, storage)
+        given: dict[str, Any] = {"evaluator": evaluator, "judge": judge}
+        given |= {"shadow": shadow, "clock": clock}
+        given |= {"top_k": top_k, "answers": answers, "seed": seed}
+        storage = settled(type(self), path, storage, **given)
         self._namespace = namespace
         self._coalesce = coalesce
         self._next = next_cache
