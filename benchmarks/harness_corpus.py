@@ -29,12 +29,12 @@ THINGS = _listed(
     "order,card,invoice,phone,policy,flight,contract,account,parcel,licence,bike,lease"
 )
 PLACES = _listed(
-    """Norway, Chile, Kenya, Japan, Spain, Peru, Egypt, India, Malta, Ghana, Nepal, Qatar, Cuba, Fiji,
-    Laos, Mali, Oman, Togo, Iran, Iraq, Samoa, Tonga, Haiti, Benin, Gabon, Yemen, Syria, Libya, Niger,
-    Palau, Nauru, Sudan, Angola, Belize, Bhutan, Brazil, Brunei, Canada, Cyprus, France, Gambia,
-    Greece, Guinea, Guyana, Israel, Jordan, Kuwait, Latvia, Malawi, Mexico, Monaco, Panama, Poland,
-    Russia, Rwanda, Serbia, Sweden, Taiwan, Turkey, Uganda, Zambia, Albania, Algeria, Andorra,
-    Armenia, Austria, Bahamas, Belarus, Belgium"""
+    """Norway, Chile, Kenya, Japan, Spain, Peru, Egypt, India, Malta, Ghana, Nepal, Qatar,
+    Cuba, Fiji, Laos, Mali, Oman, Togo, Iran, Iraq, Samoa, Tonga, Haiti, Benin, Gabon,
+    Yemen, Syria, Libya, Niger, Palau, Nauru, Sudan, Angola, Belize, Bhutan, Brazil, Brunei,
+    Canada, Cyprus, France, Gambia, Greece, Guinea, Guyana, Israel, Jordan, Kuwait, Latvia,
+    Malawi, Mexico, Monaco, Panama, Poland, Russia, Rwanda, Serbia, Sweden, Taiwan, Turkey,
+    Uganda, Zambia, Albania, Algeria, Andorra, Armenia, Austria, Bahamas, Belarus, Belgium"""
 )
 WAYS = _listed(
     """, online, by phone, by letter, with a voucher, as a student, for my mother, at night,
