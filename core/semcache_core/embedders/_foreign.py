@@ -71,6 +71,8 @@ class ForeignEmbedder(ABC):
         self._target = target
         self._name = described(target)
         self._identity = identity or f"{type(self).__name__}:{self._name}"
+        self.anonymous = identity is None and "(" not in self._name
+        """Whether the identity is but the name of a class or function: others may be called so."""
         self._longest = (window or _window_of(target)) * _BYTES_A_PIECE
         self._dimension: int | None = None
 

@@ -18,6 +18,7 @@ from semcache_core.indexes.hybrid import SCAN_LIMIT, HybridIndex
 from semcache_core.indexes.local_home import LocalHome, TemporaryHome
 from semcache_core.indexes.scan import ScanIndex
 from semcache_core.protocols import Embedder, EntryStore, VectorIndex
+from semcache_core.store.claim import probe_of
 from semcache_core.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def open_store(
             _index(index, home, record, scan_limit),
             identity=embedder.identity,
             dimension=lambda: embedder.dimension,
+            probe=probe_of(embedder),
             **options,
         )
     except BaseException:

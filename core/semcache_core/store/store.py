@@ -15,7 +15,6 @@ import numpy as np
 
 from semcache_core.errors import (
     ConfigError,
-    IncompatibleError,
     StoreClosed,
     StoreError,
     StoreReplaced,
@@ -23,6 +22,7 @@ from semcache_core.errors import (
 from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
 from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
+from semcache_core.store.claim import Claim
 from semcache_core.store.follower import Follower
 from semcache_core.store.forks import guard
 from semcache_core.store.hot import HotTier
@@ -81,10 +81,11 @@ class Store:
     What this process puts or deletes is seen by it at once. What OTHER processes do is seen after
     at most `poll` seconds; a candidate from the index is checked against its row in any case.
 
-    `identity` names the embedder; a record with vectors of another is refused
-    (`IncompatibleError`). `ttl` is in seconds, for entries without an end of their own; `hot`
-    counts entries. `failed` is told of each failure that no caller sees, as it happened behind the
-    requests. Raises `ConfigError` for arguments that cannot work.
+    `identity` names the embedder, and `probe` embeds a known text where the name alone says little;
+    a record with vectors of another is refused (`IncompatibleError`). `ttl` is in seconds, for
+    entries without an end of their own; `hot` counts entries. `failed` is told of each failure that
+    no caller sees, as it happened behind the requests. Raises `ConfigError` for arguments that
+    cannot work.
 
     Writing waits about a second for its turn (`waiting.PATIENCE`), in the record as much again,
     and is then given up.
@@ -97,6 +98,7 @@ class Store:
         *,
         identity: str,
         dimension: Callable[[], int] | None = None,
+        probe: Callable[[], Vector] | None = None,
         clock: Clock = time.time,
         ttl: float | None = None,
         max_entries: int | None = None,
@@ -110,15 +112,16 @@ class Store:
         _check_numbers(hot=hot, poll=poll)
         self._limits = Limits(max_entries, max_bytes, eviction)
         self._entries, self._index = entries, index
-        self._identity, self._dimension = identity, dimension
+        self._dimension = dimension
         self._clock, self._ttl = clock, ttl
-        self._check_identity()
+        self._claim = Claim(entries, identity, probe)
+        self._claim.check()
         self._hot = HotTier(hot, _HOT_BYTES)
         self._failed = failed
         self._follower = Follower(entries, index, self._hot, poll, failed)
         self._uses = Uses()
         self._writing = threading.RLock()
-        self._claimed = -1
+        self._staked = -1
         self._closed = False
         self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
         self._worker = Worker(self._chores, "semcache-store", failed)
@@ -158,6 +161,7 @@ class Store:
         self._check_open()
         self._check_vector("the query", vector)
         self._follower.look()
+        self._check_claim(vector)
         wanted = k + _SPARE
         while True:
             found = self._index.nearest(scope, vector, wanted)
@@ -246,8 +250,8 @@ class Store:
         with within(self._writing, PATIENCE):
             count = self._entries.clear(namespace)
             if namespace is None:
-                self._entries.set_meta("embedder", "")
-                self._claimed = -1
+                self._claim.withdraw()
+                self._staked = -1
             self._follower.catch_up()
         return count
 
@@ -333,7 +337,7 @@ class Store:
         self._make_room(batch)
         if self._follower.exchanged:
             self._follower.catch_up()
-        self._claim(batch)
+        self._stake(batch)
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
         self._follower.written(committed, epoch)
@@ -351,24 +355,19 @@ class Store:
             now = self._clock()
             self._delete(self._entries.doomed(self._limits.rule, over.entries, over.size, now))
 
-    def _check_identity(self) -> None:
-        found = self._entries.meta("embedder")
-        if found and found != self._identity:
-            raise IncompatibleError(
-                f"the store holds vectors of the embedder {found!r}, and the embedder here is"
-                f" {self._identity!r}: use the former, or another path, or clear() the store"
-                " with the former and embed anew"
-            )
-
-    def _claim(self, batch: Sequence[Entry]) -> None:
+    def _stake(self, batch: Sequence[Entry]) -> None:
         """Note whose vectors these are, before the first is written."""
+        vector = next((entry.vector for entry in batch if entry.vector is not None), None)
         restarts = self._follower.restarts  # somebody may have cleared the record meanwhile
-        if self._claimed == restarts or all(entry.vector is None for entry in batch):
-            return
-        self._check_identity()
-        if not self._entries.meta("embedder"):
-            self._entries.set_meta("embedder", self._identity)
-        self._claimed = restarts
+        if vector is not None and self._staked != restarts:
+            self._claim.stake(vector)
+            self._staked = restarts
+
+    def _check_claim(self, vector: Vector) -> None:
+        """Compare vectors only with the same embedder's."""
+        restarts = self._follower.restarts
+        if self._staked != restarts and self._claim.check(vector.size):
+            self._staked = restarts
 
     def _check_vectors(self, batch: Sequence[Entry]) -> None:
         for entry in batch:
