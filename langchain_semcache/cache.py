@@ -35,9 +35,10 @@ class SemanticCache(Core, BaseCache):
     name or path, or one of our embedders. `namespace` is the tenant: a str, or a callable of the
     running config (`lambda config: config["configurable"]["tenant"]`); if that fails, nothing is
     served and nothing is stored. `question` names the part of a longer prompt that may be
-    paraphrased: a callable `text -> str | None`, or a prompt template with one of the variables
-    question, query or input (or a pair of template and variable). `conversation` is "exact" or
-    "sequence" (earlier turns are compared by meaning). `turns` says which turns are cached and how.
+    paraphrased: a callable `text -> str | None`, a prompt template with one of the variables
+    question, query or input (or a pair of template and variable), or a reader of
+    `semcache_core.prompts`. `conversation` is "exact" or "sequence" (earlier turns are compared by
+    meaning). `turns` says which turns are cached and how.
     `when` is a predicate on the running config (its tags, metadata, configurable): where it is
     false, or fails, nothing is served and nothing is stored. `cacheable` is a predicate on the text
     of the last human message (or the plain prompt), which has to answer alike each time.
@@ -90,7 +91,7 @@ class SemanticCache(Core, BaseCache):
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`; nothing runs on the event loop but the exact match in memory."""
-        plan = self._plan(prompt, llm_string)
+        plan = await self._reading.planned(lambda: self._plan(prompt, llm_string))
         if plan is None:
             return None
         return self._served(await self.afind(plan.prompt, CODEC, self._reading.control()))
@@ -104,7 +105,7 @@ class SemanticCache(Core, BaseCache):
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As `update`."""
-        plan = self._plan(prompt, llm_string)
+        plan = await self._reading.planned(lambda: self._plan(prompt, llm_string))
         if plan is not None:
             await self.asave(
                 plan.prompt, return_val, CODEC, self._reading.control(), **self._how(plan)

@@ -61,7 +61,7 @@ async def _aevents(
     **kwargs: Any,
 ) -> AsyncIterator[Any]:
     ask = ChatAsk.of(self, messages, stop, kwargs, run_manager)
-    plan = ask.plan()
+    plan = await ask.how.reading.planned(ask.plan)
     events = _aasked(ask)
     if plan is not None:
         call = _call(ask, plan)

@@ -131,7 +131,7 @@ async def _agenerate(
     **kwargs: Any,
 ) -> ChatResult:
     ask = ChatAsk.of(self, messages, stop, kwargs, run_manager)
-    plan = ask.plan()
+    plan = await ask.how.reading.planned(ask.plan)
     if plan is None:
         return await ask.agenerate()
     cache, control = ask.how.cache, ask.how.control()
@@ -205,7 +205,7 @@ def _chunks(ask: ChatAsk) -> Iterator[ChatGenerationChunk]:
 
 
 async def _achunks(ask: ChatAsk) -> AsyncIterator[ChatGenerationChunk]:
-    plan = ask.plan()
+    plan = await ask.how.reading.planned(ask.plan)
     if plan is None:
         return ask.astream()
     call = _stream_call(ask, plan)

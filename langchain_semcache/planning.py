@@ -14,6 +14,7 @@ from langchain_semcache.prompts import Message, QuestionHook, split
 from langchain_semcache.results import generations
 from semcache_core.keys import make_prompt
 from semcache_core.models import Prompt
+from semcache_core.prompts.draft import Shape, check_conversation
 from semcache_core.turns import Mode, Turns
 
 
@@ -50,9 +51,17 @@ class Planner:
     """How one cache reads requests."""
 
     turns: Turns
-    hook: QuestionHook | None = None
+    hook: QuestionHook | Shape | None = None
     conversation: str = "exact"
     cacheable: Callable[[str], bool] | None = None
+
+    def __post_init__(self) -> None:
+        check_conversation(self.conversation, self.hook)
+
+    @property
+    def slow(self) -> bool:
+        """Whether reading a request asks a model, so that it has no place on an event loop."""
+        return isinstance(self.hook, Shape) and self.hook.slow
 
     def plan(self, parsed: list[Message] | str, params: Params, exact: Any, namespace: str) -> Plan:
         """`exact` is everything beside the messages that must match: the model, its parameters."""
@@ -71,6 +80,7 @@ class Planner:
             turns=request.turns if semantic else (),
             temperature=params.temperature,
             exact_only=question.why or ("" if semantic else f"{request.kind}: exact only"),
+            whole=request.whole if request.shaped and semantic else None,
         )
         calls = self.turns.forced_tool if params.forced_tool else self.turns.tool_calls
         return Plan(prompt, mode, calls)

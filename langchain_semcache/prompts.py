@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from semcache_core.errors import UncacheableError
+from semcache_core.prompts.draft import Said, Shape
 from semcache_core.questions import own_question
 
 Message = dict[str, Any]
@@ -29,6 +30,7 @@ _ROLES = {
     "FunctionMessage": "function",
     "ChatMessage": "chat",
 }
+_SPOKEN = {"human": "user", "ai": "assistant"}
 # What an earlier answer brings along from its provider; none of it is sent back as the prompt.
 _AI_EXTRAS = ("function_call", "audio")
 _BLOCK_NOISE = ("id", "index", "annotations", "extras")
@@ -62,6 +64,8 @@ class Request:
     """The last human message's text, or the plain prompt: what predicates and hooks read."""
     turns: tuple[str, ...] = ()
     """Earlier turns, when they are compared by meaning; `question.exact` is then without them."""
+    shaped: bool = False
+    """A reader made the question, so that only the whole says what was asked."""
 
 
 def parse(prompt: str) -> list[Message] | str:
@@ -146,9 +150,13 @@ def _block(block: Any, role: str, ids: dict[str, str]) -> Any:
 
 
 def split(
-    parsed: list[Message] | str, hook: QuestionHook | None = None, conversation: str = "exact"
+    parsed: list[Message] | str,
+    hook: QuestionHook | Shape | None = None,
+    conversation: str = "exact",
 ) -> Request:
     """Find the question; everything else must match exactly."""
+    if isinstance(hook, Shape):
+        return _shaped(split(parsed), hook)
     if isinstance(parsed, str):
         kind: Kind = "react" if _REACT.search(parsed) else "question"
         return Request(_of_text(parsed, hook, own_question(parsed)), parsed, kind, parsed)
@@ -235,3 +243,20 @@ def _spoken(messages: list[Message]) -> tuple[list[Message], tuple[str, ...]]:
         else:
             exact.append(message)
     return exact, tuple(spoken)
+
+
+def _shaped(plain: Request, shape: Shape) -> Request:
+    """The request as a reader takes it apart."""
+    parsed = plain.whole
+    said = [Said("user", parsed)] if isinstance(parsed, str) else [_said(one) for one in parsed]
+    draft = shape.read(said)
+    question = Question(draft.question, draft.exact, draft.why)
+    return replace(plain, question=question, shaped=True)
+
+
+def _said(message: Message) -> Said:
+    role = str(_SPOKEN.get(message["role"], message["role"]))
+    text, others = _text_and_others(message["content"])
+    texts = 1 if isinstance(message["content"], str) else len(message["content"])
+    more = {key: value for key, value in message.items() if key not in ("role", "content")}
+    return Said(role, text, [others, texts, more] if others or more or texts != 1 else None)

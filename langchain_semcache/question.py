@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from string import Formatter
 from typing import Any
 
 from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate, PromptTemplate
 
 from langchain_semcache.prompts import Question, QuestionHook
 from semcache_core.errors import ConfigError
+from semcache_core.prompts.draft import Shape
+from semcache_core.prompts.parts import NAMES
+from semcache_core.prompts.templates import extracted, pattern_of, variables_of
 
-NAMES = ("question", "query", "query_str", "input")
+Hook = (
+    Callable[[str], str | None]
+    | BasePromptTemplate[Any]
+    | tuple[BasePromptTemplate[Any], str]
+    | Shape
+)
 
-Hook = Callable[[str], str | None] | BasePromptTemplate[Any] | tuple[BasePromptTemplate[Any], str]
 
-
-def question_hook(hook: Hook | None) -> QuestionHook | None:
-    """What a prompt's text is read with; raises `ConfigError` for what cannot name a question."""
-    if hook is None:
-        return None
+def question_hook(hook: Hook | None) -> QuestionHook | Shape | None:
+    """What a prompt is read with; raises `ConfigError` for what cannot name a question."""
+    if hook is None or isinstance(hook, Shape):
+        return hook
     template, name = hook if isinstance(hook, tuple) else (hook, None)
     if isinstance(template, BasePromptTemplate):
         return _from_template(_text_template(template), name)
@@ -28,7 +33,7 @@ def question_hook(hook: Hook | None) -> QuestionHook | None:
         return hook
     raise ConfigError(
         f"question: {hook!r} was given; give a callable text -> str | None, a prompt template, "
-        "or a pair of a template and its question's variable"
+        "a pair of a template and its question's variable, or a reader of semcache_core.prompts"
     )
 
 
@@ -47,33 +52,21 @@ def _text_template(template: BasePromptTemplate[Any]) -> PromptTemplate:
 
 
 def _from_template(template: PromptTemplate, name: str | None) -> QuestionHook:
-    fields = [field for _, field, _, _ in Formatter().parse(template.template) if field]
+    fields = variables_of(template.template)
     named = [one for one in ([name] if name else NAMES) if one in fields]
     if not named:
         raise ConfigError(
-            f"question: the template has the variables {sorted(set(fields))}, and none is "
+            f"question: the template has the variables {sorted(fields)}, and none is "
             f"{name or ' or '.join(NAMES)}; name the question's: question=(template, 'variable')"
         )
-    pattern = _pattern(template.template)
+    pattern = pattern_of(template.template)
     return lambda text: _extracted(pattern, named[0], text)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    """The template as an expression: each variable a group, a repeated one a back-reference."""
-    parts, seen = [], set()
-    for literal, field, _, _ in Formatter().parse(template):
-        parts.append(re.escape(literal))
-        if field:
-            parts.append(f"(?P={field})" if field in seen else f"(?P<{field}>.*?)")
-            seen.add(field)
-    return re.compile("".join(parts), re.DOTALL)
 
 
 def _extracted(pattern: re.Pattern[str], name: str, text: str) -> Question:
     """The question's variable apart; the template and its other variables must match exactly."""
-    match = pattern.fullmatch(text)
-    if match is None:
+    values = extracted(pattern, text)
+    if values is None:
         return Question(None, text, "the prompt does not follow the question's template")
-    values = match.groupdict()
     question = values.pop(name)
     return Question(question.strip() or None, [pattern.pattern, values])

@@ -6,9 +6,10 @@ core's, LlamaIndex's, or this package's.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables.config import RunnableConfig
 
@@ -20,6 +21,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.lru import LRU
 from semcache_core.turns import Turns
 
+T = TypeVar("T")
 When = Callable[[RunnableConfig], bool]
 log = logging.getLogger("semcache")
 
@@ -45,6 +47,10 @@ class Reading:
         """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
         made = self.cache.attempt(plan)
         return made if made is not None and made.mode != "off" else None
+
+    async def planned(self, plan: Callable[[], T]) -> T:
+        """`plan()` in a worker thread if it asks a model, which has no place on the event loop."""
+        return await asyncio.to_thread(plan) if self.planner.slow else plan()
 
     def _allowed(self, when: When) -> bool:
         try:

@@ -124,7 +124,7 @@ async def _agenerate(
     **kwargs: Any,
 ) -> LLMResult:
     ask = TextAsk.of(self, prompts, stop, kwargs, run_manager)
-    plans = ask.plans()
+    plans = await ask.how.reading.planned(ask.plans)
     cache, control = ask.how.cache, ask.how.control()
     return _told(await cache.aask_all(_prompts(plans), ask.calls(plans), control))
 
@@ -180,7 +180,7 @@ async def _astream(
     **kwargs: Any,
 ) -> AsyncIterator[GenerationChunk]:
     ask = TextAsk.of(self, [prompt], stop, kwargs, run_manager)
-    (plan,) = ask.plans()
+    (plan,) = await ask.how.reading.planned(ask.plans)
     chunks = ask.astream()
     if plan is not None:
         call, control = _stream_call(ask, plan), ask.how.control()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -91,7 +92,7 @@ class Caching:
 
     async def aask(self, leaf: Leaf[R], how: Arguments) -> R:
         """As `ask`, on the event loop."""
-        keyed = self._keyed(leaf, how)
+        keyed = await self._akeyed(leaf, how)
         if keyed is None:
             return await self._aasked(leaf.names[1], how)  # type: ignore[no-any-return]  # as above
         call = self._call(leaf, keyed, how)
@@ -108,7 +109,7 @@ class Caching:
 
     async def astream(self, leaf: Leaf[R], how: Arguments) -> AsyncGenerator[R, None]:
         """As `stream`, on the event loop."""
-        keyed = self._keyed(leaf, how)
+        keyed = await self._akeyed(leaf, how)
         if keyed is None:
             return await self._aasked(leaf.names[3], how)  # type: ignore[no-any-return]  # as above
         call = self._stream_call(leaf, keyed, how)
@@ -121,6 +122,12 @@ class Caching:
         if not (control.read or control.write):
             return None
         return self.cache.attempt(lambda: make(leaf.codec.name, how.prompt, how.kwargs))
+
+    async def _akeyed(self, leaf: Leaf[R], how: Arguments) -> Keyed | None:
+        """A reader that asks a model has no place on the event loop."""
+        if self._keys.slow:
+            return await asyncio.to_thread(self._keyed, leaf, how)
+        return self._keyed(leaf, how)
 
     def _call(self, leaf: Leaf[R], keyed: Keyed, how: Arguments) -> Call[R]:
         return Call(

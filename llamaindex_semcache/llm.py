@@ -31,7 +31,8 @@ def cached(llm: T, cache: SemanticCache, **rules: Any) -> T:
     `cache` is any semcache cache, LangChain's too. The rules:
 
     `question`: the template variable(s) that hold the question, looked for before `query_str` and
-    `question`; or a callable `text -> str | None` for prompts without a template.
+    `question`; or a callable `text -> str | None`, or a reader of `semcache_core.prompts`, for
+    prompts without a template.
     `context`: how retrieved text in a template must match: "exact"; "set", in any order; "ignore",
     which needs `corpus`, a version (or a callable) that changes when the documents do.
     `conversation`: earlier turns match "exact"ly or, as a "sequence", by meaning.

@@ -12,10 +12,17 @@ from io import IOBase
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ToolCallBlock
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
 from pydantic import BaseModel
 
 from semcache_core.keys import sha256
+from semcache_core.prompts.draft import Said
 
 Plain = dict[str, Any]
 """A message: role, content (a string, or a list of strings and blocks), extras if there are any."""
@@ -120,6 +127,32 @@ def text_and_others(content: Any) -> tuple[str, list[Any]]:
     texts = [block for block in blocks if isinstance(block, str)]
     others = [None if isinstance(block, str) else block for block in blocks]
     return "\n".join(texts), others if len(texts) != len(blocks) else []
+
+
+def said_messages(messages: Sequence[ChatMessage]) -> list[Said]:
+    """For readers of prompts: texts apart from all else, and images with their content."""
+    numbers: dict[str, str] = {}
+    return [_said(message, numbers) for message in messages]
+
+
+def _said(message: ChatMessage, numbers: dict[str, str]) -> Said:
+    plain = _plain(message, numbers)
+    texts = [block.text for block in message.blocks if type(block) is TextBlock]
+    others = [
+        None if type(block) is TextBlock else _shown(block, numbers) for block in message.blocks
+    ]
+    extras = plain.get("extras")
+    bare = len(texts) == len(others) == 1 and extras is None
+    return Said(plain["role"], "\n".join(texts), None if bare else [others, extras])
+
+
+def _shown(block: Any, numbers: dict[str, str]) -> Any:
+    told = _block(block, numbers)
+    if isinstance(block, ImageBlock) and (block.image or block.path):
+        told = {key: value for key, value in told.items() if key not in ("image", "path")}
+        file = block.image if isinstance(block.image, IOBase) else block.resolve_image()
+        told["image"] = _content(file)
+    return told
 
 
 def last_user(messages: Sequence[Plain]) -> int | None:

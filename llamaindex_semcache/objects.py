@@ -6,6 +6,7 @@ serves streams.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Objects:
 
     async def aask(self, wanted: Wanted) -> BaseModel:
         """As `ask`, on the event loop."""
-        keyed, call = self._keyed(wanted), self._call(wanted)
+        keyed, call = await self._akeyed(wanted), self._call(wanted)
         if keyed is None:
             return await call.asynchronous()
         return _told(await self._cache.aask(lambda: keyed.prompt, call))
@@ -88,6 +89,11 @@ class Objects:
             if control.read or control.write
             else None
         )
+
+    async def _akeyed(self, wanted: Wanted) -> Keyed | None:
+        if self._keys.slow:
+            return await asyncio.to_thread(self._keyed, wanted)
+        return self._keyed(wanted)
 
     def _key(self, wanted: Wanted) -> Keyed | None:
         messages = wanted.template.format_messages(llm=self._original, **wanted.args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ from llamaindex_semcache.scope import QUESTIONS, Context, running_scope
 from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_core.models import Prompt
+from semcache_core.prompts.draft import Shape, check_conversation
 from semcache_core.turns import Turns
 
-Question = str | Sequence[str] | Hook | None
+Question = str | Sequence[str] | Hook | Shape | None
 Corpus = str | Callable[[], str] | None
 
 
@@ -64,6 +65,7 @@ class Rules:
                 "context: 'ignore' serves an answer whatever was retrieved, so it needs corpus=, "
                 "a version (or a callable) that changes when the documents do"
             )
+        check_conversation(self.conversation, self.question)
         if isinstance(self.prompt_types, str):
             raise ConfigError(
                 f"prompt_types: the string {self.prompt_types!r} was given; give a set of them"
@@ -79,14 +81,14 @@ class Rules:
             return self._reading(names, None)
         if callable(question):
             return self._reading([], question)
-        if not all(isinstance(name, str) for name in question):
+        if not (isinstance(question, Iterable) and all(isinstance(n, str) for n in question)):
             raise ConfigError(
                 f"question: {question!r} was given; give the name of a template's variable, "
-                "several, or a callable text -> str | None"
+                "several, a callable text -> str | None, or a reader of semcache_core.prompts"
             )
         return self._reading(question, None)
 
-    def _reading(self, names: Sequence[str], hook: Hook | None) -> Reading:
+    def _reading(self, names: Sequence[str], hook: Hook | Shape | None) -> Reading:
         return Reading((*names, *QUESTIONS), hook, self.context, self.conversation)
 
     def admit(self, prompt: Any, kwargs: Mapping[str, Any]) -> bool:
@@ -123,6 +125,7 @@ class Keys:
         self._cache = cache
         self._rules = rules
         self._reading = rules.reading()
+        self.slow = isinstance(rules.question, Shape) and rules.question.slow
 
     def chat(self, kind: str, messages: Any, kwargs: Mapping[str, Any]) -> Keyed | None:
         """None: this call is not cached. Raises `UncacheableError`."""
@@ -149,7 +152,7 @@ class Keys:
 
     def _prompt(self, kind: str, parts: Parts, request: Request, *, semantic: bool) -> Prompt:
         semantic = semantic and parts.question is not None
-        asked = parts.exact if semantic else [parts.question, parts.exact, parts.turns]
+        asked = parts.exact if semantic else parts.all
         exact = [self.fingerprint.current(), self._rules.version(), request.exact, asked]
         temperature = request.exact.get("temperature", getattr(self._llm, "temperature", None))
         return self._cache.prompt(
@@ -160,4 +163,5 @@ class Keys:
             turns=parts.turns if semantic else (),
             temperature=temperature,
             exact_only=parts.why or ("" if semantic else f"{parts.kind}: exact only"),
+            whole=parts.whole if semantic else None,
         )

@@ -16,6 +16,7 @@ from llamaindex_semcache.messages import (
     has_tool_results,
     last_user,
     plain_messages,
+    said_messages,
     spoken,
     text_and_others,
 )
@@ -26,6 +27,7 @@ from llamaindex_semcache.scope import (
     masked_messages,
     masked_text,
 )
+from semcache_core.prompts.draft import Said, Shape
 from semcache_core.questions import own_question
 from semcache_core.turns import Mode, Turns
 
@@ -47,6 +49,13 @@ class Parts:
     """Why there is no question."""
     kind: Kind = "question"
     turns: tuple[str, ...] = ()
+    whole: Any = None
+    """What an exact repeat repeats, where the question alone does not say it."""
+
+    @property
+    def all(self) -> Any:
+        """All of the call, for when only an exact match may hit."""
+        return [self.question, self.exact, self.turns] if self.whole is None else self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Reading:
 
     names: tuple[str, ...]
     """Template variables that may hold the question, the user's own first."""
-    hook: Hook | None = None
+    hook: Hook | Shape | None = None
     context: Context = "exact"
     conversation: Literal["exact", "sequence"] = "exact"
 
@@ -63,17 +72,22 @@ class Reading:
         """Raises `UncacheableError` for content without a stable form."""
         plain = plain_messages(messages)
         masked = masked_messages(llm, messages, self.names, self.context, plain_messages)
+        if masked is None and isinstance(self.hook, Shape):
+            return _shaped(self.hook, said_messages(messages), plain, _kind(plain))
         return _scoped(masked, _kind(plain)) if masked else self._conversation(plain)
 
     def complete(self, llm: LLM, prompt: str) -> Parts:
         """A completion's text: by its template, else as a question of its own."""
         kind: Kind = "react" if _AGENT_TEXT.search(prompt) else "question"
         masked = masked_text(llm, prompt, self.names, self.context)
+        if masked is None and isinstance(self.hook, Shape):
+            return _shaped(self.hook, [Said("user", prompt)], prompt, kind)
         own = None if from_template() else own_question(prompt)
         return _scoped(masked, kind) if masked else self._text(prompt, kind, own)
 
     def _text(self, text: str, kind: Kind, own: str | None) -> Parts:
-        found = self.hook(text) if self.hook is not None else own
+        hook = None if isinstance(self.hook, Shape) else self.hook
+        found = own if hook is None else hook(text)
         if not found:
             return Parts(None, text, "the prompt holds more than a question; see question=", kind)
         before, there, after = text.rpartition(found)
@@ -98,6 +112,17 @@ class Reading:
 
 def _scoped(masked: Masked, kind: Kind) -> Parts:
     return Parts(masked.question, masked.exact, "", kind)
+
+
+def _shaped(shape: Shape, said: Sequence[Said], whole: Any, kind: Kind) -> Parts:
+    """The call as a reader takes it apart."""
+    last = last_user(whole) if isinstance(whole, list) else 0
+    if last is None or (isinstance(whole, list) and whole[last + 1 :] and kind != "after tools"):
+        return Parts(None, whole, "the last message is not the user's", kind)
+    draft = shape.read(said)
+    if draft.question is None:
+        return Parts(None, whole, draft.why, kind)
+    return Parts(draft.question, draft.exact, "", kind, whole=whole)
 
 
 def _kind(plain: Sequence[Plain]) -> Kind:

@@ -106,18 +106,21 @@ def make_prompt(
     turns: Sequence[str] = (),
     temperature: float | None = None,
     exact_only: str = "",
+    whole: object = None,
 ) -> Prompt:
     """Split a request into what must match exactly and the text that may be paraphrased.
 
     `kind` is the codec's name, so that one framework never meets another's answers; `exact`
     is any value `canonical` takes; `turns` are earlier turns that are compared by meaning,
-    which count for the exact match only. `exact_only` says why there is no query.
+    which count for the exact match only. `exact_only` says why there is no query. `whole` is the
+    prompt that a query was made from, where the query alone does not say what was asked: an exact
+    match is one of the whole.
     """
     query = normal(query).strip() if query else None
     scope = digest("scope", kind, namespace, exact)
     return Prompt(
         scope=scope,
-        key=digest("key", scope, query, list(turns)),
+        key=digest("key", scope, query if whole is None else [whole], list(turns)),
         query=query or None,
         namespace=namespace,
         model=model,
