@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 
 from semcache_core.indexes.matrix import ScopeMatrix
 from semcache_core.models import Change, Entry, Neighbour, Vector
+from semcache_core.indexes.turnstile import Turnstile
 
 Load = Callable[[str], Iterable[Entry]]
 
@@ -41,6 +43,7 @@ class ScanIndex:
         self._scopes: OrderedDict[str, _Scope] = OrderedDict()
         self._loading: dict[int, _Scope] = {}
         self._bytes = 0
+        self._turns = Turnstile(os.cpu_count() or 1)
 
     def apply(self, changes: Sequence[Change]) -> None:
         with self._lock:
@@ -51,7 +54,9 @@ class ScanIndex:
             self._shrink()
 
     def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
-        return self._held(scope).matrix.nearest(vector, k)
+        matrix = self._held(scope).matrix
+        with self._turns:
+            return matrix.nearest(vector, k)
 
     def clear(self) -> None:
         with self._lock:
@@ -84,6 +89,7 @@ class ScanIndex:
     def after_fork(self, child: bool) -> None:
         if child:
             self._lock = threading.RLock()
+            self._turns = Turnstile(os.cpu_count() or 1)
             self._loading = {}
             self.clear()
 
