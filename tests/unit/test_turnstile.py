@@ -87,7 +87,7 @@ def test_an_error_inside_frees_the_place() -> None:
 
 
 class Interrupted:
-    """A lock whose second acquisition is interrupted, as ctrl-C interrupts a waiting main thread."""
+    """A lock whose second acquisition is interrupted, as ctrl-C does to a main thread."""
 
     def __init__(self, called_first: bool, turns: Turnstile) -> None:
         self._turns, self._called_first = turns, called_first

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from semcache_core.indexes.matrix import ScopeMatrix
-from semcache_core.models import Change, Entry, Neighbour, Vector
 from semcache_core.indexes.turnstile import Turnstile
+from semcache_core.models import Change, Entry, Neighbour, Vector
 
 Load = Callable[[str], Iterable[Entry]]
 
