@@ -5,5 +5,6 @@
 
 from semcache_core.config._loading import Loaded, load
 from semcache_core.config._model import Config
+from semcache_core.config._schema import schema
 
-__all__ = ["Config", "Loaded", "load"]
+__all__ = ["Config", "Loaded", "load", "schema"]

@@ -8,7 +8,16 @@ from pydantic import BeforeValidator, Field
 
 from semcache_core import evaluators as ev
 from semcache_core.config._part import Building, Strict, by_name
-from semcache_core.config._values import Cosine, Count, Number, Positive, Seconds, Text, Unit, Whole
+from semcache_core.config._values import (
+    Cosine,
+    Count,
+    NotNegative,
+    Positive,
+    Seconds,
+    Text,
+    Unit,
+    Whole,
+)
 from semcache_core.protocols import Evaluator
 
 
@@ -93,7 +102,7 @@ class Bm25(Strict):
     """Shared words, the rare ones counting more."""
 
     kind: Literal["bm25"]
-    k1: Annotated[Number, Field(ge=0)] = 1.2
+    k1: NotNegative = 1.2
     b: Unit = 0.75
     remembered: Count = 10_000
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from semcache_core import judges
 from semcache_core.config._part import Building, Strict, by_name
-from semcache_core.config._values import Number
+from semcache_core.config._values import PositiveUnit
 from semcache_core.protocols import Judge
 
 
@@ -34,8 +34,8 @@ class Similar(Strict):
     """Answers of nearly the same meaning, with the same numbers, are the same."""
 
     kind: Literal["similar"]
-    threshold: Annotated[Number, Field(gt=0, le=1)] = 0.9
-    different: Annotated[Number, Field(gt=0, le=1)] | None = None
+    threshold: PositiveUnit = 0.9
+    different: PositiveUnit | None = None
 
     def build(self, building: Building) -> Judge:
         return judges.SimilarAnswers(building.embedder(), **self.given())

@@ -15,7 +15,7 @@ from semcache_core.config._values import (
     Bytes,
     Count,
     Integer,
-    Number,
+    NotNegative,
     Seconds,
     Share,
     Text,
@@ -106,7 +106,7 @@ class Config(Strict):
     """Who goes first when it is full."""
     hot: Whole = 10_000
     """Entries kept in this process's memory."""
-    poll: Annotated[Number, Field(ge=0)] = 0.5
+    poll: NotNegative = 0.5
     """Seconds after which other processes' changes are seen."""
     scan_limit: Whole | None = None
     """Entries of a scope up to which it is scanned in memory."""

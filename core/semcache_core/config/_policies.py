@@ -10,7 +10,7 @@ from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from semcache_core import policies
 from semcache_core.config._part import Building, Strict, by_name
-from semcache_core.config._values import Integer, Number, Share, Text, Unit
+from semcache_core.config._values import Fill, Integer, Share, Text, Unit
 from semcache_core.errors import ConfigError
 from semcache_core.protocols import Policy
 
@@ -47,7 +47,7 @@ class _Budget(Strict):
     floor: Unit | None = None
     audit_rate: Share | None = None
     label_misses: Unit | None = None
-    fill: Annotated[Number, Field(ge=1, le=100)] | None = None
+    fill: Fill | None = None
     seed: Integer = 0
 
     def arguments(self, building: Building) -> dict[str, Any]:

@@ -34,16 +34,22 @@ def _text(value: Any) -> Any:
     return value
 
 
+_NUMBER = BeforeValidator(_no_bool)
+
+# Bounds stand before the validators, or the JSON schema would not know them.
 Text = Annotated[str, BeforeValidator(_text)]
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
-Integer = Annotated[int, BeforeValidator(_no_bool)]
-Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-Unit = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1), _NUMBER]
+Whole = Annotated[int, Field(ge=0), _NUMBER]
+Integer = Annotated[int, _NUMBER]
+Number = Annotated[float, Field(allow_inf_nan=False), _NUMBER]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), _NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
+Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NUMBER]
 """In [0, 1]."""
-Share = Annotated[Number, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), _NUMBER]
 """Strictly between 0 and 1."""
-Cosine = Annotated[Number, Field(ge=-1, le=1)]
-Bytes = Annotated[int, _amount(in_bytes), Field(ge=1)]
-Seconds = Annotated[float, _amount(in_seconds), Field(gt=0, allow_inf_nan=False)]
+PositiveUnit = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), _NUMBER]
+Cosine = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False), _NUMBER]
+Fill = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False), _NUMBER]
+Bytes = Annotated[int, Field(ge=1), _amount(in_bytes)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), _amount(in_seconds)]
