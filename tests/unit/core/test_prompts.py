@@ -482,3 +482,48 @@ def test_what_cannot_be_opened_as_an_image_is_left_exact(caplog) -> None:
     said = shown(b"no image at all")
     assert SimilarImages(Colours(), 0.9).read(said).said[0].rest == said[0].rest
     assert "could not be read" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> str:
+    """A folder with a CLIP model of sentence-transformers, very small and with random weights."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+    from transformers import (
+        CLIPConfig,
+        CLIPImageProcessorPil,
+        CLIPModel,
+        CLIPProcessor,
+        CLIPTokenizer,
+    )
+
+    raw, made = (str(tmp_path_factory.mktemp(name)) for name in ("raw", "clip"))
+    vocabulary = ["<|startoftext|>", "<|endoftext|>", "a</w>", "b</w>", "a", "b", "ab</w>"]
+    tiny = {"hidden_size": 16, "intermediate_size": 16, "projection_dim": 16}
+    tiny |= {"num_hidden_layers": 1, "num_attention_heads": 2}
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    text = {**tiny, **ids, "vocab_size": 8, "max_position_embeddings": 64}
+    vision = {**tiny, "image_size": 32, "patch_size": 8}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=16, **ids)
+    CLIPModel(config).save_pretrained(raw)
+    words = CLIPTokenizer({word: n for n, word in enumerate(vocabulary)}, [("a", "b</w>")])
+    crop = {"height": 32, "width": 32}
+    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=crop)
+    CLIPProcessor(images, words).save_pretrained(raw)
+    SentenceTransformer(modules=[Transformer(raw)]).save(made)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the libraries, about a model without training
+def test_a_clip_model_of_sentence_transformers(clip) -> None:
+    """Given by its folder, it is loaded when the first image comes, and is shown images."""
+    shape = SimilarImages(clip, threshold=0.9999)
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    plain, noisy = picture(RED), file.getvalue()
+    first, again, other = (
+        digest(shape.read(shown(image)).exact) for image in (plain, picture(RED, 64), noisy)
+    )
+    assert first == again != other
