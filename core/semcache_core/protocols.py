@@ -126,6 +126,9 @@ class EntryStore(Protocol):
 
     def set_meta(self, name: str, value: str) -> None: ...
 
+    def metas(self) -> dict[str, str]:
+        """All of these values."""
+
     def swap_meta(self, name: str, old: str | None, new: str) -> bool:
         """Set the value only if it is `old` now, and say whether it was; one atomic step."""
 

@@ -331,6 +331,9 @@ def test_meta(record: EntryStore) -> None:
     record.set_meta("b", "")
     assert record.meta("a") == "2" * 100_000
     assert not record.meta("b")
+    found = record.metas()
+    assert found["a"] == "2" * 100_000
+    assert not found["b"]
 
 
 def test_swap_meta(record: EntryStore) -> None:

@@ -113,6 +113,10 @@ class MemoryEntries:
         with self._open():
             self._meta[name] = value
 
+    def metas(self) -> dict[str, str]:
+        with self._open():
+            return dict(self._meta)
+
     def swap_meta(self, name: str, old: str | None, new: str) -> bool:
         with self._open():
             swapped = self._meta.get(name) == old

@@ -151,6 +151,10 @@ class SqlEntries:
     def set_meta(self, name: str, value: str) -> None:
         self._write(lambda connection: self._set_meta(connection, name, value))
 
+    def metas(self) -> dict[str, str]:
+        rows = self._read(lambda connection: connection.execute(self._reads.metas).all())
+        return {row.name: row.value or "" for row in rows}
+
     def swap_meta(self, name: str, old: str | None, new: str) -> bool:
         return self._write(lambda connection: self._swap_meta(connection, name, old, new))
 

@@ -51,6 +51,7 @@ class Reads:
     deleted: Select[Any]
     state: Select[Any]
     meta: Select[Any]
+    metas: Select[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ def reads(tables: Tables) -> Reads:
         .order_by(buried.c.seq)
         .limit(_LIMIT),
         state=select(state.c.seq, state.c.entries, state.c.size_bytes, state.c.trimmed),
+        metas=select(meta.c.name, meta.c.value),
         meta=select(meta.c.value).where(meta.c.name == bindparam("n")),
     )
 

@@ -92,6 +92,16 @@ def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCor
     return MemoryEntries()
 
 
+def open_record(where: AnyPath) -> EntryStore:
+    """The record alone, of a cache's folder or at a database URL; made if missing.
+
+    Raises as `open_store` does.
+    """
+    if isinstance(where, str) and "://" in where:
+        return _record(None, where, None, "raise")
+    return _record(where, None, None, "raise")
+
+
 def _index(index: Any, home: Callable[[], Home], record: EntryStore, limit: int) -> VectorIndex:
     if isinstance(index, VectorIndex):
         return index
