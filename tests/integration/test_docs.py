@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +81,13 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Upstream
 
 def execute(page: Path) -> None:
     """Run a page from top to bottom and release what its caches hold."""
-    namespace = vars(ModuleType("example"))
+    module = sys.modules["example"] = ModuleType("example")  # dataclasses look themselves up there
+    namespace = vars(module)
     try:
         for block in blocks(page):
             block.execute(namespace)
     finally:
+        del sys.modules["example"]
         for value in namespace.values():
             if isinstance(value, SemanticCache):
                 value.close()
