@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
     from semcache_core.control import no_cache, offline, read_only, refresh, settings
+    from semcache_core.memoizing import memoize
     from semcache_core.models import Hit, Miss
     from semcache_core.stats import Stats
 
@@ -14,6 +15,7 @@ __all__ = [
     "Miss",
     "SemanticCache",
     "Stats",
+    "memoize",
     "no_cache",
     "offline",
     "read_only",
@@ -23,6 +25,7 @@ __all__ = [
 
 _HOMES = dict.fromkeys(("no_cache", "offline", "read_only", "refresh", "settings"), "control")
 _HOMES |= {"Hit": "models", "Miss": "models", "SemanticCache": "cache", "Stats": "stats"}
+_HOMES |= {"memoize": "memoizing"}
 
 
 def __getattr__(name: str) -> Any:

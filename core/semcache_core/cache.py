@@ -429,12 +429,16 @@ class SemanticCache:
             return None
         return flying[chosen][0] if chosen is not None else None
 
-    def attempt(self, make: Callable[[], T]) -> T | None:
-        """What `make` returns, or None (logged and counted) when this prompt cannot be cached."""
+    def attempt(self, make: Callable[[], T], *, quiet: bool = False) -> T | None:
+        """What `make` returns, or None when this prompt cannot be cached: logged, counted.
+
+        `quiet`: this was logged as a warning before.
+        """
         try:
             return make()
         except Exception as error:  # noqa: BLE001  # what cannot be keyed is not cached
-            log.warning("semcache: not cached (%s: %s)", type(error).__name__, error)
+            level = logging.DEBUG if quiet else logging.WARNING
+            log.log(level, "semcache: not cached (%s: %s)", type(error).__name__, error)
             self._parts.recorder.not_stored(type(error).__name__)
             return None
 

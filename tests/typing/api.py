@@ -17,10 +17,9 @@ import langchain_semcache
 import llamaindex_semcache
 import semcache_core
 from langchain_semcache import Turns, no_cache, offline, read_only, refresh, settings
-from semcache_core import Hit, Miss, Stats
+from semcache_core import Hit, Miss, Stats, memoize
 from semcache_core.errors import ConfigError, MissingDependency, SemcacheError
 from semcache_core.explain import Explanation
-from semcache_core.memoize import memoize
 
 
 def langchain() -> None:

@@ -23,9 +23,9 @@ import llamaindex_semcache
 import semcache_core
 from langchain_semcache import SemanticCacheMiddleware, rejecting
 from llamaindex_semcache import CachedQueryEngine
+from semcache_core import memoize
 from semcache_core.codecs import codec_named, text_of
 from semcache_core.errors import ConfigError
-from semcache_core.memoize import memoize
 
 QUESTION = "How do I cancel my order?"
 REWORDED = "How can I cancel my order?"
@@ -50,7 +50,7 @@ class Everything:
         self.llm = llamaindex_semcache.cached(provider.openai(), cache)
         index = SummaryIndex.from_documents([Document(text="Under Orders.")])
         self.engine = CachedQueryEngine(index.as_query_engine(llm=provider.openai()), cache)
-        self.function = memoize(cache)(self._compute)
+        self.function = memoize(cache, ignore=["self"])(self._compute)
         self.provider = provider
 
     def _compute(self, question: str) -> str:

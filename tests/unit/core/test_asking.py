@@ -1,4 +1,4 @@
-"""Get or compute, coalescing and memoize."""
+"""Get or compute, and coalescing."""
 
 import asyncio
 import threading
@@ -10,8 +10,7 @@ from semcache_core.asking import Call
 from semcache_core.cache import SemanticCache
 from semcache_core.codecs import JSON
 from semcache_core.control import offline, refresh
-from semcache_core.errors import ConfigError, OfflineMiss
-from semcache_core.memoize import memoize
+from semcache_core.errors import OfflineMiss
 from tests.unit.core.test_cache import Approve, WordEmbedder
 
 
@@ -141,53 +140,3 @@ def test_refresh_overwrites(cache):
     with refresh():
         assert cache.ask(prompt(cache), call(lambda: "new")).answer == "new"
     assert cache.ask(prompt(cache), call(lambda: "?")).answer == "new"
-
-
-def test_memoize_answers_rephrased_calls(cache):
-    """Other arguments must match exactly, defaults included."""
-    calls = []
-
-    @memoize(cache)
-    def ask(question: str, model: str = "m1") -> str:
-        calls.append(question)
-        return f"{model}: {question}"
-
-    assert ask("refund") == ask("my refund", model="m1") == ask(question="the refund")
-    assert ask("refund", "m2").startswith("m2")
-    assert len(calls) == 2
-    assert ask.__name__ == "ask"
-
-
-async def test_memoize_takes_coroutines(cache):
-    """An async function stays one."""
-    calls = []
-
-    @memoize(cache, question="text", ttl=60)
-    async def ask(model: str, text: str) -> dict:
-        calls.append(text)
-        return {"answer": text}
-
-    assert await ask("m", "refund") == await ask("m", "a refund") == {"answer": "refund"}
-    assert calls == ["refund"]
-
-
-def test_memoize_lets_through_what_it_cannot_key(cache):
-    """A question that is not a text is asked as ever."""
-
-    @memoize(cache)
-    def ask(question):
-        return question * 2
-
-    assert ask(21) == 42
-
-
-def test_memoize_refuses_what_cannot_work(cache):
-    """The error names the function and its arguments."""
-    with pytest.raises(ConfigError, match="'text'"):
-        memoize(cache, question="text")(lambda question: question)
-
-    def stream(question):
-        yield question
-
-    with pytest.raises(ConfigError, match="generator"):
-        memoize(cache)(stream)
