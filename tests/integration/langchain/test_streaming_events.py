@@ -8,10 +8,12 @@ from itertools import islice
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_models import AsyncStreaming, Streaming, agent_reply
 from langgraph.graph import START, MessagesState, StateGraph
 
-from langchain_semcache import Turns, cached
+from langchain_semcache import SemanticCache, Turns, cached
 
 QUESTION = "tell me something about the sea"
 
@@ -227,3 +229,15 @@ def test_content_keeps_its_form(content, cache):
     warm = list(twin.stream(QUESTION))
     assert sum(warm[1:], warm[0]).content == content
     assert len(twin.log) == 1
+
+
+@pytest.mark.parametrize("parsed", [False, True], ids=["model", "parser"])
+def test_a_stream_that_is_broken_off(parsed: bool, minilm):
+    """Nothing is stored, unless a later step of the chain has LangChain read the rest."""
+    with SemanticCache(embedding=minilm) as cache:
+        chain = ChatPromptTemplate([("human", "{question}")]) | cached(Streaming(), cache)
+        chain = chain | StrOutputParser() if parsed else chain
+        stream = chain.stream({"question": "How do I reset my password?"})
+        next(stream)
+        stream.close()
+        assert cache.stats().stored == (1 if parsed else 0)

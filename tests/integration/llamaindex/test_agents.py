@@ -137,6 +137,20 @@ async def test_by_default_tool_calls_are_asked_for_anew(cache: Any) -> None:
     assert provider.calls == 3  # the answer after the tool's result was stored
 
 
+@pytest.mark.parametrize("kind", ["react", "code"])
+async def test_agents_that_write_their_calls_as_text_need_no_opting_in(
+    kind: str, cache: Any
+) -> None:
+    """Their steps are texts, which the very same prompt finds by default; the tools run again."""
+    provider = Provider(SCRIPTS[kind])
+    llm = cached(provider.openai(), cache)
+    RAN.clear()
+    cold = await run(agents(llm)[kind](True))
+    spent, ran = provider.calls, len(RAN)
+    assert await run(agents(llm)[kind](True)) == cold
+    assert (spent, provider.calls, len(RAN)) == (2, 2, 2 * ran)
+
+
 async def test_the_bare_class_sends_the_same(cache: Any) -> None:
     """Every request of an agent's cold run is byte for byte the bare class's."""
     bare, behind = Provider(functions), Provider(functions)
