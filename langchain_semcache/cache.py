@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
 from langchain_semcache.reading import Reading, When
 from langchain_semcache.rejecting import mark_of
+from langchain_semcache.warming import codec_for, warming_through
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
@@ -24,6 +25,7 @@ from semcache_core.evaluators import conversation_evaluator
 from semcache_core.lru import LRU
 from semcache_core.models import Hit, Miss, Outcome
 from semcache_core.turns import Turns
+from semcache_core.warming import Warmed
 
 Tenant = str | Callable[[RunnableConfig], str]
 
@@ -87,14 +89,16 @@ class SemanticCache(Core, BaseCache):
         plan = self._plan(prompt, llm_string)
         if plan is None:
             return None
-        return self._served(self.find(plan.prompt, CODEC, self._reading.control()))
+        codec = codec_for(prompt)
+        return self._served(self.find(plan.prompt, codec, self._reading.control()))
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`; nothing runs on the event loop but the exact match in memory."""
         plan = await self._reading.planned(lambda: self._plan(prompt, llm_string))
         if plan is None:
             return None
-        return self._served(await self.afind(plan.prompt, CODEC, self._reading.control()))
+        codec = codec_for(prompt)
+        return self._served(await self.afind(plan.prompt, codec, self._reading.control()))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store the model's generations, if this kind of turn and answer is to be stored."""
@@ -123,6 +127,22 @@ class SemanticCache(Core, BaseCache):
         return await super().aclear(namespace or own or None)
 
     # -- entries ---------------------------------------------------------------------------------
+
+    def warm(  # type: ignore[override]  # takes a model in place of a function
+        self, pairs: Iterable[Any], model: Any = None, *, system: str | None = None, **how: Any
+    ) -> Warmed:
+        """Store answers that are known already, where later calls will find them.
+
+        `model` is what the program asks: a chat model, an LLM, or any runnable or function of a
+        question that ends at one. A chat model is asked the bare question, after `system` if that
+        is given; a chain is invoked with the question, or, if it takes one variable, with that.
+        No model is asked, and whatever is not cached in this cache stays as it is. `pairs` and
+        `how` (exact, overwrite, batch, progress) are those of the core's `warm`.
+        """
+        if model is None:
+            return super().warm(pairs, **how)
+        with warming_through(self, model, system) as call:
+            return super().warm(pairs, call, **how)
 
     def report_wrong(self, response: Any) -> None:
         """This answer was wrong, or cannot be parsed: never serve it for that prompt again.

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from langchain_core.messages import message_chunk_to_message
+from langchain_core.messages import AIMessage, message_chunk_to_message
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
@@ -39,6 +39,10 @@ class ChatResults:
     def decode(self, data: bytes) -> ChatResult:
         """A fresh object each time; raises `PayloadError`."""
         return ChatResult(generations=CODEC.decode(data))  # type: ignore[arg-type]  # checked by it
+
+    def from_text(self, text: str) -> ChatResult:
+        """A model's result that says just this."""
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
 
     def text(self, data: bytes) -> str:
         """The first answer as plain text."""
@@ -71,6 +75,10 @@ class TextResults:
     def decode(self, data: bytes) -> LLMResult:
         """A fresh object each time; raises `PayloadError`."""
         return LLMResult(generations=[CODEC.decode(data)])
+
+    def from_text(self, text: str) -> LLMResult:
+        """An LLM's result that says just this."""
+        return LLMResult(generations=[[Generation(text=text)]])
 
     def text(self, data: bytes) -> str:
         """The first answer as plain text."""

@@ -12,7 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import orjson
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    MessageRole,
+)
 from llama_index.core.schema import BaseComponent
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
@@ -57,6 +62,13 @@ class ResponseCodec(Generic[R]):
         except (ValueError, TypeError) as error:
             raise PayloadError(f"the stored answer cannot be read: {error}") from error
 
+    def from_text(self, text: str) -> R:
+        """A response that says just this."""
+        if self._base is CompletionResponse:
+            return CompletionResponse(text=text)  # type: ignore[return-value]  # R, as just seen
+        message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+        return ChatResponse(message=message)  # type: ignore[return-value]  # as above
+
     def text(self, data: bytes) -> str:
         """The answer's text; for tool calls their JSON."""
         _, fields = orjson.loads(data)
@@ -91,6 +103,10 @@ class ObjectCodec(Generic[M]):
             return self._kind.model_validate_json(data)
         except ValueError as error:
             raise PayloadError(f"the stored object cannot be read: {error}") from error
+
+    def from_text(self, text: str) -> M:
+        """The object that a JSON text holds; raises `PayloadError`."""
+        return self.decode(text.encode())
 
     def text(self, data: bytes) -> str:
         """The object as JSON."""

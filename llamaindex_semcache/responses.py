@@ -85,6 +85,10 @@ class StoredCodec:
         except (ValueError, TypeError, KeyError) as error:
             raise PayloadError(f"the stored response cannot be read: {error}") from error
 
+    def from_text(self, text: str) -> Stored:
+        """A response that says just this, without source nodes."""
+        return Stored(text)
+
     def text(self, data: bytes) -> str:
         """What was said; an object as JSON."""
         said = orjson.loads(data)[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from semcache_core import warming
 from semcache_core.arguments import settled
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.assembly import assemble
@@ -51,6 +52,7 @@ from semcache_core.stats import Stats
 from semcache_core.steps import Flow, arun, blocking, run
 from semcache_core.together import Calls, asking_all
 from semcache_core.variety import Variety
+from semcache_core.warming import Warmed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -201,6 +203,32 @@ class SemanticCache:
         """As `explain`, on the event loop."""
         return await arun(self._explaining(question, exact))
 
+    def warm(
+        self,
+        pairs: Iterable[Any],
+        call: Callable[[str], Any] | None = None,
+        *,
+        exact: object = None,
+        overwrite: bool = False,
+        batch: int = warming.BATCH,
+        progress: Callable[[Warmed], None] | None = None,
+    ) -> Warmed:
+        """Store answers that are known already, where later calls will find them.
+
+        `pairs`: (question, answer), or mappings that may add `tokens` and `ttl`. `call` is how the
+        program asks: a function of a question, whose models are cached here; it is run with each
+        answer in hand, and asks no model. Without it the answers are those of
+        `get(question, exact=exact)`. What is there already stays, unless `overwrite`; so warming
+        that was interrupted is resumed by doing it again. `progress` is called after each `batch`.
+
+        Raises `ConfigError` for a pair or a call that cannot work, `EmbedderError`, `StoreError`.
+        """
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ConfigError(f"batch: {batch!r} was given; give a whole number of at least 1")
+        made = call or (lambda question: self.get(question, exact=exact))
+        how: dict[str, Any] = {"overwrite": overwrite, "batch": batch, "progress": progress}
+        return warming.warm(self, self._parts, pairs, made, **how)
+
     # -- prompts and any answers: what adapters use ----------------------------------------------
 
     def prompt(self, kind: str, exact: object, query: str | None = None, **more: Any) -> Prompt:
@@ -271,6 +299,8 @@ class SemanticCache:
 
     def looking(self, prompt: Prompt, codec: Codec[T], control: Control) -> Flow[Outcome]:
         """One lookup, not counted yet: `note` counts it."""
+        if (given := warming.running()) is not None:
+            return given.hit(self, prompt, codec)
         if not control.read:
             return Miss(prompt, Reason.SKIPPED, "reading is switched off here")
         if self._parts.variety.skips(prompt):
@@ -394,6 +424,8 @@ class SemanticCache:
 
     def note(self, outcome: Outcome, control: Control, seconds: float = 0.0) -> None:
         """Count a lookup and tell whoever asked to be told."""
+        if warming.running() is not None:
+            return
         if isinstance(outcome, Hit):
             self._parts.recorder.hit(outcome, seconds)
             self._parts.store.touch(outcome.entry.key)

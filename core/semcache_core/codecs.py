@@ -40,6 +40,10 @@ class JsonCodec:
         except ValueError as error:
             raise PayloadError(f"the stored answer is not JSON: {error}") from error
 
+    def from_text(self, text: str) -> Any:
+        """The answer that a text is."""
+        return text
+
     def text(self, data: bytes) -> str:
         """A string as it is, anything else as JSON."""
         answer = self.decode(data)

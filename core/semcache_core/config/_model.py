@@ -22,6 +22,7 @@ from semcache_core.config._values import (
     Unit,
     Whole,
 )
+from semcache_core.expiry import Rule
 
 
 def _switch(value: Any) -> Any:
@@ -102,7 +103,7 @@ class Config(Strict):
     max_entries: Count | None = None
     max_bytes: Bytes | None = None
     """Also "500MB", "2GiB"."""
-    eviction: Literal["lru", "lfu", "fifo", "random"] = "lru"
+    eviction: Rule = "lru"
     """Who goes first when it is full."""
     hot: Whole = 10_000
     """Entries kept in this process's memory."""

@@ -18,7 +18,8 @@ def schema() -> dict[str, Any]:
                 described["properties"][name] = _or_reference(wanted)
     _with_aliases(kinds["Config"]["properties"])
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "semcache"}
-    return kinds["Config"] | about | {"$defs": kinds}
+    whole: dict[str, Any] = kinds["Config"] | about | {"$defs": kinds}
+    return whole
 
 
 def _or_reference(wanted: dict[str, Any]) -> dict[str, Any]:
