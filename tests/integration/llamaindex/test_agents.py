@@ -15,8 +15,10 @@ from llama_index.core.agent.workflow import (
 )
 from llama_index.core.memory import ChatMemoryBuffer
 from llamaindex_models import Provider
+from pydantic import BaseModel
 
 from llamaindex_semcache import Turns, cached, no_cache
+from tests.integration.llamaindex.test_engine_table import rows
 
 # LlamaIndex's agents look at all attributes of themselves when they are made, pydantic's old ones
 # too, and its ReAct agent asks its workflow what workflows no longer want to be asked.
@@ -99,12 +101,22 @@ def agents(llm: Any) -> dict[str, Any]:
 SCRIPTS = {"function": functions, "react": react, "code": code, "workflow": functions}
 
 
-async def run(agent: Any) -> tuple[str, str]:
-    """What an agent answers, and what it streamed."""
+ROWS = {
+    "function": "FunctionAgent",
+    "react": "ReActAgent",
+    "code": "CodeActAgent",
+    "workflow": "AgentWorkflow with a handoff",
+}
+
+
+async def run(agent: Any) -> tuple[str, str, str, list[Any]]:
+    """What an agent answers, what it streamed, who answered, and its calls of tools."""
     memory = ChatMemoryBuffer.from_defaults(token_limit=10_000)
     handler = agent.run(user_msg=TASK, memory=memory)
     streamed = [e.delta async for e in handler.stream_events() if isinstance(e, AgentStream)]
-    return str(await handler), "".join(streamed)
+    output = await handler
+    calls = [(c.tool_name, c.tool_kwargs, c.tool_output.content) for c in output.tool_calls]
+    return str(output), "".join(streamed), output.current_agent_name, calls
 
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
@@ -117,24 +129,52 @@ async def test_warm_agents_ask_nobody(kind: str, streaming: bool, cache: Any) ->
     cold = await run(agents(llm)[kind](streaming))
     spent, ran = provider.calls, len(RAN)
     assert "forty-two" in cold[0]
-    assert spent >= 2
+    assert (spent, 0, True) == rows()[ROWS[kind]]
     warm = await run(agents(llm)[kind](streaming))
     assert warm == cold
     assert provider.calls == spent
     assert len(RAN) == 2 * ran, "the framework runs tools, replayed or not"
     other = await run(agents(llm)[kind](not streaming))
-    assert other[0] == cold[0]
+    assert (other[0], other[2:]) == (cold[0], cold[2:])
     assert provider.calls == spent
 
 
-async def test_by_default_tool_calls_are_asked_for_anew(cache: Any) -> None:
-    """Without opting in the call of the tool is decided by the model each time."""
-    provider = Provider(functions)
+@pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+@pytest.mark.parametrize(
+    ("kind", "anew"), [("function", 1), ("workflow", 2), ("react", 0), ("code", 0)]
+)
+async def test_by_default_tool_calls_are_asked_for_anew(
+    kind: str, anew: int, streaming: bool, cache: Any
+) -> None:
+    """The model decides each time which function to call; texts are stored."""
+    provider = Provider(SCRIPTS[kind])
     llm = cached(provider.openai(), cache)
-    await run(agents(llm)["function"](True))
-    assert provider.calls == 2
-    await run(agents(llm)["function"](True))
-    assert provider.calls == 3  # the answer after the tool's result was stored
+    cold = await run(agents(llm)[kind](streaming))
+    spent = provider.calls
+    assert await run(agents(llm)[kind](streaming)) == cold
+    assert provider.calls - spent == anew
+
+
+async def test_agents_that_answer_with_an_object(cache: Any) -> None:
+    """`output_cls`: the object is the same, and nobody is asked."""
+
+    class Product(BaseModel):
+        """A number."""
+
+        value: int
+
+    def script(body: dict[str, Any]) -> Any:
+        return '{"value": 42}' if body.get("response_format") else functions(body)
+
+    provider = Provider(script)
+    llm = cached(provider.openai(), cache, turns=Turns(tool_calls="exact"))
+    spent = []
+    for _ in range(2):
+        agent = FunctionAgent(tools=[multiply], llm=llm, output_cls=Product)
+        output = await agent.run(user_msg=TASK, memory=ChatMemoryBuffer.from_defaults())
+        assert output.get_pydantic_model(Product) == Product(value=42)
+        spent.append(provider.calls)
+    assert spent == [3, 3]
 
 
 @pytest.mark.parametrize("kind", ["react", "code"])
