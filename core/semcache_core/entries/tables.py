@@ -37,9 +37,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from semcache_core.errors import ConfigError
 
-# MySQL's plain TEXT and BLOB end at 64 KiB; SQLite wants the very word INTEGER for a row id.
+# MySQL's plain TEXT and BLOB end at 64 KiB, and a database of it may still be one for Latin letters
+# only; SQLite wants the very word INTEGER for a row id.
 _Blob = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-_Long = UnicodeText().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+_Text = UnicodeText().with_variant(mysql.TEXT(charset="utf8mb4"), "mysql", "mariadb")
+_Long = UnicodeText().with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
 _Seq = BigInteger().with_variant(Integer(), "sqlite")
 _Digest = String(64)
 
@@ -64,8 +66,8 @@ class EntryColumns:
     uses: Mapped[int] = mapped_column(BigInteger, nullable=False)
     tokens: Mapped[int] = mapped_column(BigInteger, nullable=False)
     size_bytes: Mapped[int] = mapped_column(BigInteger, nullable=False)
-    model: Mapped[str | None] = mapped_column(UnicodeText, nullable=True)
-    namespace: Mapped[str | None] = mapped_column(UnicodeText, nullable=True)
+    model: Mapped[str | None] = mapped_column(_Text, nullable=True)
+    namespace: Mapped[str | None] = mapped_column(_Text, nullable=True)
     turns: Mapped[str | None] = mapped_column(_Long, nullable=True)
     query: Mapped[str | None] = mapped_column(_Long, nullable=True)
     vector: Mapped[bytes | None] = mapped_column(_Blob, nullable=True)

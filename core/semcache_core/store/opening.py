@@ -22,6 +22,7 @@ from semcache_core.store.claim import probe_of
 from semcache_core.store.store import Store
 
 if TYPE_CHECKING:
+    from redis import Redis
     from sqlalchemy import Engine
 
     from semcache_core.entries.sqlite import OnCorrupt
@@ -34,7 +35,7 @@ def open_store(
     *,
     embedder: Embedder,
     url: str | None = None,
-    entries: EntryStore | Engine | str | None = None,
+    entries: EntryStore | Engine | Redis | str | None = None,
     table: object = None,
     index: VectorIndex | Callable[[EntryStore], VectorIndex] | Any = None,
     scan_limit: int = SCAN_LIMIT,
@@ -46,7 +47,8 @@ def open_store(
     `path`     a folder, made if missing: the record is a SQLite file there, and so is the index.
                Without `path` and `entries` all is in memory, and large scopes are indexed in a
                temporary folder that is gone with the store.
-    `entries`  another record: a database URL, an SQLAlchemy `Engine`, or an `EntryStore`.
+    `entries`  another record: a database URL, an SQLAlchemy `Engine`, the URL or a client of Redis
+               (`entries.redis.RedisEntries`), or an `EntryStore`.
     `table`    a declarative class or `Table` for its rows (`semcache_core.entries.tables`).
     `url`      a Chroma server for the index, for several machines; with `entries` beside it.
     `index`    instead: a `chromadb` client, "scan" for none on disk, a `VectorIndex`, or a
@@ -78,6 +80,10 @@ def open_store(
 def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCorrupt) -> EntryStore:
     if isinstance(entries, EntryStore):
         return entries
+    if _is_redis(entries):
+        from semcache_core.entries.redis import RedisEntries
+
+        return RedisEntries(entries)
     if entries is not None:
         from semcache_core.entries.sqlite import open_database
 
@@ -90,6 +96,12 @@ def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCor
     from semcache_core.entries.memory import MemoryEntries
 
     return MemoryEntries()
+
+
+def _is_redis(entries: Any) -> bool:
+    if isinstance(entries, str):
+        return urlsplit(entries).scheme in ("redis", "rediss", "unix")
+    return callable(getattr(entries, "register_script", None))  # a client: redis is not imported
 
 
 def open_record(where: AnyPath) -> EntryStore:
