@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, cast
 
@@ -25,7 +26,6 @@ from semcache_core.evaluators import conversation_evaluator
 from semcache_core.lru import LRU
 from semcache_core.models import Hit, Miss, Outcome
 from semcache_core.turns import Turns
-from semcache_core.warming import Warmed
 
 Tenant = str | Callable[[RunnableConfig], str]
 
@@ -128,21 +128,20 @@ class SemanticCache(Core, BaseCache):
 
     # -- entries ---------------------------------------------------------------------------------
 
-    def warm(  # type: ignore[override]  # takes a model in place of a function
-        self, pairs: Iterable[Any], model: Any = None, *, system: str | None = None, **how: Any
-    ) -> Warmed:
-        """Store answers that are known already, where later calls will find them.
+    @contextmanager
+    def calling(
+        self, model: Any, system: str | None = None, exact: object = None
+    ) -> Iterator[Callable[[str], Any]]:
+        """`model` of `warm`: a chat model, an LLM, or any runnable or function that ends at one.
 
-        `model` is what the program asks: a chat model, an LLM, or any runnable or function of a
-        question that ends at one. A chat model is asked the bare question, after `system` if that
-        is given; a chain is invoked with the question, or, if it takes one variable, with that.
-        No model is asked, and whatever is not cached in this cache stays as it is. `pairs` and
-        `how` (exact, overwrite, batch, progress) are those of the core's `warm`.
+        A chain is invoked with the question, or, if it takes one variable, with that.
         """
         if model is None:
-            return super().warm(pairs, **how)
+            with super().calling(model, system, exact) as call:
+                yield call
+            return
         with warming_through(self, model, system) as call:
-            return super().warm(pairs, call, **how)
+            yield call
 
     def report_wrong(self, response: Any) -> None:
         """This answer was wrong, or cannot be parsed: never serve it for that prompt again.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.errors import ConfigError
-from semcache_core.warming import Warmed
 
 
 class SemanticCache(Core):
@@ -31,17 +31,18 @@ class SemanticCache(Core):
             raise ConfigError("embedder: LlamaIndex's word for it is embed_model=")
         super().__init__(path, embedder=embed_model, **core)
 
-    def warm(  # type: ignore[override]  # takes an LLM in place of a function
-        self, pairs: Iterable[Any], llm: Any = None, *, system: str | None = None, **how: Any
-    ) -> Warmed:
-        """Store answers that are known already, where later calls will find them.
+    @contextmanager
+    def calling(
+        self, model: Any, system: str | None = None, exact: object = None
+    ) -> Iterator[Callable[[str], Any]]:
+        """`model` of `warm`: an LLM, cached here or not yet, a query or chat engine, a function.
 
-        `llm` is what the program asks: an LLM, cached here or not yet, a query or chat engine on a
-        cached LLM, or a function of a question that ends at one. An LLM is warmed for `chat` (after
-        `system`, if that is given) and for `complete`. No model is asked. `pairs` and `how` (exact,
-        overwrite, batch, progress) are those of the core's `warm`.
+        An LLM is warmed for `chat` (after `system`, if that is given) and for `complete`.
         """
+        if model is None:
+            with super().calling(model, system, exact) as call:
+                yield call
+            return
         from llamaindex_semcache.warming import call_of
 
-        call = None if llm is None else call_of(self, llm, system)
-        return super().warm(pairs, call, **how)
+        yield call_of(self, model, system)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from uuid import uuid4
 
 from semcache_core import warming
 from semcache_core.arguments import settled
@@ -206,8 +208,9 @@ class SemanticCache:
     def warm(
         self,
         pairs: Iterable[Any],
-        call: Callable[[str], Any] | None = None,
+        model: Any = None,
         *,
+        system: str | None = None,
         exact: object = None,
         overwrite: bool = False,
         batch: int = warming.BATCH,
@@ -215,19 +218,40 @@ class SemanticCache:
     ) -> Warmed:
         """Store answers that are known already, where later calls will find them.
 
-        `pairs`: (question, answer), or mappings that may add `tokens` and `ttl`. `call` is how the
-        program asks: a function of a question, whose models are cached here; it is run with each
-        answer in hand, and asks no model. Without it the answers are those of
+        `pairs`: (question, answer), or mappings that may add `tokens` and `ttl`. `model` is what
+        the program asks: a function of a question that ends at a model cached here, or, in
+        LangChain's and LlamaIndex's classes, their models, chains and engines. It is asked with
+        each answer in hand, so that no model runs. A chat model is asked the bare question, after
+        `system` if that is given. Without `model` the answers are those of
         `get(question, exact=exact)`. What is there already stays, unless `overwrite`; so warming
         that was interrupted is resumed by doing it again. `progress` is called after each `batch`.
 
-        Raises `ConfigError` for a pair or a call that cannot work, `EmbedderError`, `StoreError`.
+        Raises `ConfigError` for a pair or a model that cannot work, `EmbedderError`, `StoreError`.
         """
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ConfigError(f"batch: {batch!r} was given; give a whole number of at least 1")
-        made = call or (lambda question: self.get(question, exact=exact))
         how: dict[str, Any] = {"overwrite": overwrite, "batch": batch, "progress": progress}
-        return warming.warm(self, self._parts, pairs, made, **how)
+        with self.calling(model, system, exact) as call:
+            return warming.warm(self, self._parts, pairs, call, **how)
+
+    def prompts(
+        self, question: str, model: Any = None, *, system: str | None = None, exact: object = None
+    ) -> list[Prompt]:
+        """What `model` (see `warm`) looks up for a question, for `explain`; no model runs."""
+        with self.calling(model, system, exact) as call:
+            return warming.prompts(self, question, call)
+
+    @contextmanager
+    def calling(
+        self, model: Any, system: str | None = None, exact: object = None
+    ) -> Iterator[Callable[[str], Any]]:
+        """How the program asks `model`, as a function of a question. Raises `ConfigError`."""
+        if system is not None or not (model is None or callable(model)):
+            raise ConfigError(
+                f"model: {model!r} was given; give a function of a question, and any system prompt "
+                "inside it, or use LangChain's or LlamaIndex's SemanticCache"
+            )
+        yield model or (lambda question: self.get(question, exact=exact))
 
     # -- prompts and any answers: what adapters use ----------------------------------------------
 
@@ -521,6 +545,13 @@ class SemanticCache:
         if self._next is not None:
             await self._next.aclear(namespace)
         return await self._parts.store.aclear(namespace)
+
+    def record_id(self) -> str:
+        """Names the record behind this cache: two caches over one folder have the same."""
+        store = self._parts.store
+        if not store.meta("id"):
+            store.set_meta("id", uuid4().hex)
+        return store.meta("id") or ""
 
     def drop_session(self, session: str) -> bool:
         """Forget what a session was served; False if it was not known."""

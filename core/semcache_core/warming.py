@@ -173,14 +173,31 @@ def _found(cache: SemanticCache, number: int, pair: Any, call: Call) -> list[Fou
             call(made.known.question)
     except ConfigError as error:
         raise ConfigError(f"pair {number}: {error}") from error
-    ours = [one for one in made.found if one.cache is cache]
+    return _ours(cache, made, f"pair {number}: ")
+
+
+def prompts(cache: SemanticCache, question: str, call: Call) -> list[Prompt]:
+    """What a call looks up for a question."""
+    with collecting(Known(question, "-")) as made:
+        call(question)
+    return [one.prompt for one in _ours(cache, made, "")]
+
+
+def _ours(cache: SemanticCache, made: Collecting, number: str) -> list[Found]:
+    """What was looked up in this cache, or in another one of the same record."""
+    ours = [one for one in made.found if one.cache is cache or _one_record(one.cache, cache)]
     if not ours:
-        why = "through another cache" if made.found else "through a cache"
+        asked = "a model through another cache" if made.found else "no model through a cache"
         raise ConfigError(
-            f"pair {number}: the call asked {why if made.found else 'no model ' + why}, so there "
-            "is nothing to store here; hand over the call as the program makes it"
+            f"{number}the call asked {asked}, so there is nothing to store here; hand over the "
+            "call as the program makes it"
         )
     return ours
+
+
+def _one_record(one: SemanticCache, other: SemanticCache) -> bool:
+    ids = [cache.record_id() for cache in (one, other)]
+    return ids[0] == ids[1] != ""
 
 
 def _missing(parts: Parts, found: Found) -> bool:

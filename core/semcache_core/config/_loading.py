@@ -157,6 +157,11 @@ class Loaded:
             given["embedder"] = made()  # the one that the parts were built with
         return {k: v for k, v in given.items() if v is not None} | dict(self.objects)
 
+    def place(self) -> str | None:
+        """The folder or the database URL of the record; None if it is in memory."""
+        path = self.config.path
+        return self.config.entries or (path and Building(make_embedder, self.folder).path(path))
+
     def make(self, kind: type[C]) -> C:
         """The cache, of this class. Raises what the class raises."""
         given = self.arguments()
