@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres import server
+from servers import postgres as postgres_server
 from sqlalchemy import (
     Column,
     Identity,
@@ -355,9 +355,7 @@ def test_opened_by_many_at_once(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL database."""
-    with server() as url:
-        if url is None:
-            pytest.skip("needs PostgreSQL and psycopg")
+    with postgres_server() as (url, _):
         yield url
 
 

@@ -24,6 +24,12 @@ _SWITCHING_SECONDS = 5.0
 _CONNECT_SECONDS = 10
 _DRIVERS = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 """Drivers that take a `connect_timeout`."""
+_EXTRAS = {
+    "postgresql": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "duckdb": "duckdb",
+}
 _LOCK_TIMEOUTS = {
     "postgresql": f"SET lock_timeout = '{LOCK_SECONDS}s'",
     "mysql": f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}",
@@ -55,8 +61,13 @@ def make_engine(url: str | URL) -> Engine:
         ) from error
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            f"the database {address.drivername!r}", str(error.name), "all"
+            f"the database {address.drivername!r}", str(error.name), _extra(address)
         ) from error
+
+
+def _extra(url: URL) -> str:
+    """The extra that installs a driver, for the databases that have one."""
+    return _EXTRAS.get(url.get_backend_name(), "all")
 
 
 def _timeouts(url: URL) -> dict[str, float]:
