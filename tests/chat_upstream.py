@@ -81,7 +81,7 @@ class Upstream:
         if body.get("stream"):
             events = _chat_events(body, choice)
             return StreamingResponse(self._paced(events), media_type="text/event-stream")
-        choices = [{"index": n, **choice} for n in range(body.get("n") or 1)]
+        choices = [{**choice, "index": n} for n in range(body.get("n") or 1)]
         whole = {**_head(body, "chat.completion"), "choices": choices, "usage": _USAGE}
         return JSONResponse(whole, headers={"x-request-id": f"req-{len(self.asked)}"})
 
@@ -287,7 +287,7 @@ def listening(app: Any, **how: Any) -> Iterator[str]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(512)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="auto", **how)
+        config = uvicorn.Config(app, access_log=False, **{"log_level": "warning", **how})
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[sock]), daemon=True)
         thread.start()
@@ -304,6 +304,7 @@ def listening(app: Any, **how: Any) -> Iterator[str]:
 def upstream() -> Iterator[Upstream]:
     """A running provider; its `url` is what a server is started with."""
     provider = Upstream()
-    with listening(provider.app) as address:
+    # What sleeps for a test of timeouts is not waited for.
+    with listening(provider.app, timeout_graceful_shutdown=1, log_level="critical") as address:
         provider.url = f"{address}/v1"
         yield provider
