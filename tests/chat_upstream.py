@@ -36,6 +36,8 @@ class Upstream:
         """Seconds between two events of a stream."""
         self.keys: set[str] | None = None
         """Bearers that are let in; None: all."""
+        self.vectors: int | None = None
+        """How many embeddings it sends at most; None: one a text, as it should."""
         self.sent = 0
         """Events of streams that were sent."""
         self.url = ""
@@ -104,7 +106,7 @@ class Upstream:
         given = body["input"] if isinstance(body["input"], list) else [body["input"]]
         data = [
             {"object": "embedding", "index": n, "embedding": [float(len(one)), 0.5]}
-            for n, one in enumerate(given)
+            for n, one in enumerate(given[: self.vectors])
         ]
         usage = {"prompt_tokens": len(given), "total_tokens": len(given)}
         return JSONResponse(

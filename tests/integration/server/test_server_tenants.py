@@ -53,7 +53,7 @@ def test_two_keys_are_two_tenants(keyed: Served, provider: Upstream) -> None:
 
 @pytest.mark.parametrize("key", ["wrong", "upstream-key", hashed(ACME), hashed(ACME)[7:], "é"])
 def test_another_key_is_turned_away(keyed: Served, provider: Upstream, key: str) -> None:
-    """Nothing is looked up and nothing is asked: not with a guess, the digest, or the upstream's."""
+    """Nothing is looked up and nothing is asked: not for a guess, a digest, the upstream's key."""
     ask(keyed, ACME)
     headers = {"authorization": f"Bearer {key}".encode()}
     body = {"model": "gpt-4o", "messages": said(QUESTION)}
