@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache import llm_string as model_string
 from langchain_semcache.control import running_config
-from langchain_semcache.payload import CODEC, served, tokens
+from langchain_semcache.explaining import AS_JSON, AS_LATEST, request_of
+from langchain_semcache.payload import CODEC, named_anew, served, tokens
 from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
@@ -23,9 +25,12 @@ from semcache_core.cache import SemanticCache as Core
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import conversation_evaluator
+from semcache_core.explain import Explanation
+from semcache_core.keys import reworded
 from semcache_core.lru import LRU
-from semcache_core.models import Hit, Miss, Outcome
+from semcache_core.models import Hit, Miss, Outcome, Prompt
 from semcache_core.turns import Turns
+from semcache_core.warming import Warmed
 
 Tenant = str | Callable[[RunnableConfig], str]
 
@@ -126,6 +131,29 @@ class SemanticCache(Core, BaseCache):
         own = self._namespace if isinstance(self._namespace, str) else ""
         return await super().aclear(namespace or own or None)
 
+    def explain(
+        self, question: Any, *, exact: object = None, model: Any = None, **kwargs: Any
+    ) -> Explanation:
+        """Take a lookup apart: candidates, scores, the decision. Counts and changes nothing.
+
+        With `model` (a chat model, an LLM, a twin, a binding): what `model.invoke(question,
+        **kwargs)` would find; `question` is a text, messages or a prompt value. Without it a text
+        is asked instead of the question of the newest request to this cache, or, where there was
+        none or with `exact`, as `get` does. Takes a `Prompt` as well, as an outcome has it.
+
+        Raises `ConfigError` for messages without a model, and `UncacheableError` for a request that
+        is not cached.
+        """
+        asked, note = self._explained(question, exact, model, kwargs)
+        return replace(super().explain(asked, exact=exact), note=note)
+
+    async def aexplain(
+        self, question: Any, *, exact: object = None, model: Any = None, **kwargs: Any
+    ) -> Explanation:
+        """As `explain`, on the event loop."""
+        asked, note = self._explained(question, exact, model, kwargs)
+        return replace(await super().aexplain(asked, exact=exact), note=note)
+
     # -- entries ---------------------------------------------------------------------------------
 
     @contextmanager
@@ -143,6 +171,23 @@ class SemanticCache(Core, BaseCache):
         with warming_through(self, model, system) as call:
             yield call
 
+    def import_sqlite_cache(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Warmed], None] | None = None,
+    ) -> Warmed:
+        """Store what LangChain's own `SQLiteCache` left in a file, for the same calls to find.
+
+        A row counts as a pair. Rows that would not be stored if they were fresh (tool calls, cut
+        short, unreadable) are left out. Raises `ConfigError`, `EmbedderError`, `StoreError`.
+        """
+        from langchain_semcache.importing import read_sqlite_cache, stored
+
+        rows, how = read_sqlite_cache(path), {"overwrite": overwrite, "progress": progress}
+        return stored(self, self._parts, self._plan, rows, **how)  # type: ignore[arg-type]  # by name
+
     def report_wrong(self, response: Any) -> None:
         """This answer was wrong, or cannot be parsed: never serve it for that prompt again.
 
@@ -155,6 +200,24 @@ class SemanticCache(Core, BaseCache):
         super().report_wrong(mark if mark is not None else response)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _explained(
+        self, question: Any, exact: object, model: Any, kwargs: dict[str, Any]
+    ) -> tuple[str | Prompt, str]:
+        """What the core is to explain, and how it came to that."""
+        if model is not None:
+            return request_of(self._reading, question, model, kwargs), ""
+        if isinstance(question, Prompt):
+            return question, ""
+        if not isinstance(question, str):
+            raise ConfigError(
+                f"question: a {type(question).__name__} was given without the model that is to "
+                "answer it: explain(messages, model=model)"
+            )
+        latest = self._reading.latest
+        if exact is not None or latest is None or latest.namespace != self.running_namespace():
+            return question, AS_JSON
+        return reworded(latest, question), AS_LATEST
 
     def _plan(self, prompt: str, llm_string: str) -> Plan | None:
         return self._reading.usable(lambda: self._planned(prompt, llm_string))
@@ -174,6 +237,7 @@ class SemanticCache(Core, BaseCache):
     def _served(self, outcome: Outcome) -> RETURN_VAL_TYPE | None:
         if isinstance(outcome, Hit):
             served(outcome.answer, outcome.mark)
+            named_anew(outcome.answer)
             return cast(RETURN_VAL_TYPE, outcome.answer)
         self._misses.put(outcome.prompt.key, outcome)
         return None

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from langchain_core._api import suppress_langchain_beta_warning
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import LC_ID_PREFIX, AIMessage, AIMessageChunk
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
@@ -136,6 +136,14 @@ def served(generations: Sequence[Generation], mark: dict[str, Any]) -> None:
     for generation in generations:
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
             _serve(generation.message, mark)
+
+
+def named_anew(generations: Sequence[Generation]) -> None:
+    """Ids of LangChain's form: it gives one to each answer, but to none from a `BaseCache`."""
+    run = f"{LC_ID_PREFIX}-{uuid4()}"
+    for number, generation in enumerate(generations):
+        if isinstance(generation, ChatGeneration):
+            generation.message.id = f"{run}-{number}"
 
 
 def _serve(message: AIMessage, mark: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from semcache_core.cache import SemanticCache as Core
 from semcache_core.control import Control, changed
 from semcache_core.errors import ConfigError
 from semcache_core.lru import LRU
+from semcache_core.models import Prompt
 from semcache_core.turns import Turns
 
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Reading:
         self.planner = planner
         self.plans: LRU[Any, Plan] = LRU(4096)
         self.twins: dict[Any, type] = {}
+        self.latest: Prompt | None = None
+        """The newest request with a question, for `explain`."""
         self._when = when
 
     def control(self) -> Control:
@@ -46,7 +49,11 @@ class Reading:
     def usable(self, plan: Callable[[], Plan]) -> Plan | None:
         """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
         made = self.cache.attempt(plan)
-        return made if made is not None and made.mode != "off" else None
+        if made is None or made.mode == "off":
+            return None
+        if made.prompt.query is not None:
+            self.latest = made.prompt
+        return made
 
     async def planned(self, plan: Callable[[], T]) -> T:
         """`plan()` in a worker thread if it asks a model, which has no place on the event loop."""

@@ -14,6 +14,8 @@ class Explanation:
 
     survey: Survey
     outcome: Outcome
+    note: str = ""
+    """How the question was understood, if that is not plain."""
 
     def __str__(self) -> str:
         outcome, survey = self.outcome, self.survey
@@ -23,6 +25,8 @@ class Explanation:
         lines.append(f"scope: {survey.prompt.scope[:12]}  namespace: {survey.prompt.namespace!r}")
         if survey.exact_only:
             lines.append(f"exact match only: {survey.exact_only}")
+        if self.note:
+            lines.append(f"note: {self.note}")
         lines += [f"withheld ({why.value}): {entry.query!r}" for entry, why in survey.withheld]
         for number, scored in enumerate(survey.scored, 1):
             lines += _candidate(number, scored)

@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from enum import Enum
 from typing import Any
 
-from semcache_core.errors import UncacheableError
+from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.models import Prompt
 
 
@@ -128,6 +128,15 @@ def make_prompt(
         temperature=temperature,
         exact_only=exact_only or ("" if query else "the prompt has no question of its own"),
     )
+
+
+def reworded(prompt: Prompt, question: str) -> Prompt:
+    """The same request with another question; raises `ConfigError` for one that has none."""
+    query = normal(question).strip()
+    if not query or prompt.query is None:
+        raise ConfigError(f"question: {question!r} was given; give a text, for a prompt with one")
+    key = digest("key", prompt.scope, query, list(prompt.turns))
+    return dataclasses.replace(prompt, query=query, key=key)
 
 
 def variant(key: str, number: int) -> str:
