@@ -10,8 +10,10 @@ from typing import Literal, get_args
 from semcache_core.errors import ConfigError
 from semcache_core.models import Entry, Figures
 
-Rule = Literal["lru", "lfu", "fifo", "random"]
+Rule = Literal["lru", "lfu", "fifo", "random", "gdsf", "tinylfu"]
 RULES: tuple[str, ...] = get_args(Rule)
+ORDERED: tuple[str, ...] = RULES[:4]
+"""Those by which a record orders its rows; the others are `store.eviction`'s."""
 
 _SLACK_SHARE = 50
 """One fiftieth more than needed is evicted, so that a full cache does not evict at each put."""
@@ -26,7 +28,7 @@ class Limits:
     max_entries: int | None = None
     max_bytes: int | None = None
     rule: str = "lru"
-    """Who goes first: "lru", "lfu", "fifo" or "random"; entries that expired go before all."""
+    """Who goes first, one of `RULES`; entries that expired go before all."""
 
     def __post_init__(self) -> None:
         for name in ("max_entries", "max_bytes"):
@@ -44,10 +46,10 @@ class Excess:
     size: int
 
 
-def check_rule(rule: str) -> None:
-    """Raise `ConfigError` unless `rule` is one of `RULES`."""
-    if rule not in RULES:
-        raise ConfigError(f"eviction is one of {', '.join(RULES)}; got {rule!r}")
+def check_rule(rule: str, known: Sequence[str] = RULES) -> None:
+    """Raise `ConfigError` unless `rule` is one of those that are known."""
+    if rule not in known:
+        raise ConfigError(f"eviction is one of {', '.join(known)}; got {rule!r}")
 
 
 def check_ttl(ttl: float | None) -> None:

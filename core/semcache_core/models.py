@@ -91,6 +91,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What decides whether an entry is worth its room."""
+
+    key: str
+    size: int
+    """As `Entry.size`."""
+    uses: int
+    tokens: int
+    last_used: float
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One line of the record's log: an entry written (`entry` is set) or a key deleted.
 

@@ -22,6 +22,7 @@ from semcache_core.models import (
     Query,
     Score,
     Scored,
+    Usage,
     Vector,
 )
 
@@ -145,6 +146,14 @@ class Exchangeable(Protocol):
     @property
     def generation(self) -> int:
         """How often that was noticed; with each time all that was read before is void."""
+
+
+@runtime_checkable
+class Sampling(EntryStore, Protocol):
+    """A record that can be drawn from (optional; the rules "gdsf" and "tinylfu" need it)."""
+
+    def sample(self, count: int) -> list[Usage]:
+        """So many entries at random, or all if there are no more. Raises `StoreError`."""
 
 
 @runtime_checkable

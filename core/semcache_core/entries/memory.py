@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from semcache_core.errors import StoreClosed
-from semcache_core.expiry import check_rule, take
-from semcache_core.models import Change, Entry, Figures
+from semcache_core.expiry import ORDERED, check_rule, take
+from semcache_core.models import Change, Entry, Figures, Usage
 
 _KEPT_TOMBSTONES = 10_000
 
@@ -93,12 +94,19 @@ class MemoryEntries:
             return len(self._rows if scope is None else self._scopes.get(scope, ()))
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
-        check_rule(rule)
+        check_rule(rule, ORDERED)
         with self._open():
             rows = list(self._rows.values())
         by_rule: Any = _ORDER[rule]  # a rule's keys compare with one another
         rows.sort(key=lambda row: (not row.expired(now), by_rule(row)))
         return take(((row.key, row.size) for row in rows), excess, excess_bytes)
+
+    def sample(self, count: int) -> list[Usage]:
+        with self._open():
+            rows = list(self._rows.values())
+        if len(rows) > count:
+            rows = random.sample(rows, count)
+        return [Usage(row.key, row.size, row.uses, row.tokens, row.last_used) for row in rows]
 
     def expired(self, now: float, limit: int) -> list[str]:
         with self._open():
@@ -147,7 +155,8 @@ class MemoryEntries:
 
     def _insert(self, entry: Entry) -> Entry:
         self._remove(entry.key)
-        entry = entry.at(self._figures.seq + 1)
+        # One scope's name for all its entries: they come with a copy each.
+        entry = replace(entry, seq=self._figures.seq + 1, scope=sys.intern(entry.scope))
         self._rows[entry.key] = entry
         if entry.vector is not None:
             self._scopes.setdefault(entry.scope, OrderedDict())[entry.key] = None

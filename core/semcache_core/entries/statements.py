@@ -63,6 +63,8 @@ class Victims:
     lfu: Select[Any]
     fifo: Select[Any]
     random: Select[Any]
+    sample: Select[Any]
+    """What `models.Usage` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,10 @@ def victims(tables: Tables) -> Victims:
         # Keys are digests, so a run of them from a random point is a random choice, and the only
         # one that no database has to sort the table for.
         random=first(row.c.key).where(row.c.key >= bindparam("start")),
+        sample=select(row.c.key, row.c.size_bytes, row.c.uses, row.c.tokens, row.c.last_used)
+        .where(row.c.key >= bindparam("start"))
+        .order_by(row.c.key)
+        .limit(_LIMIT),
     )
 
 

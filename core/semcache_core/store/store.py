@@ -23,6 +23,7 @@ from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
 from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
 from semcache_core.store.claim import Claim
+from semcache_core.store.eviction import Evictor, make_evictor
 from semcache_core.store.follower import Follower
 from semcache_core.store.forks import guard
 from semcache_core.store.hot import HotTier
@@ -120,13 +121,14 @@ class Store:
         self._failed = failed
         self._follower = Follower(entries, index, self._hot, poll, failed)
         self._uses = Uses()
+        self._evictor = make_evictor(entries, self._limits)
         self._writing = threading.RLock()
         self._staked = -1
         self._closed = False
         self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
         self._worker = Worker(self._chores, "semcache-store", failed)
         self._finish = weakref.finalize(
-            self, _finish, self._worker, self._uses, self._entries, self._index
+            self, _finish, self._worker, self._uses, self._evictor, self._entries, self._index
         )
         guard(self)
         if isinstance(index, Maintained):
@@ -231,8 +233,9 @@ class Store:
         return given
 
     def touch(self, key: str) -> None:
-        """Count a use; written behind. Uses decide about "lru" and "lfu" eviction."""
+        """Count a use; written behind. Uses decide about evictions, but for "fifo", "random"."""
         self._check_open()
+        self._evictor.used(key)
         waiting = len(self._uses)
         self._uses.add(key, self._clock())
         if not waiting:  # once, and not at every further use of the same entry
@@ -340,6 +343,8 @@ class Store:
         self._stake(batch)
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
+        for entry in committed:
+            self._evictor.used(entry.key)
         self._follower.written(committed, epoch)
         return committed
 
@@ -352,8 +357,10 @@ class Store:
         over = excess(self._entries.figures(), batch, self._limits)
         if over is not None:
             self._uses.write(self._entries)
-            now = self._clock()
-            self._delete(self._entries.doomed(self._limits.rule, over.entries, over.size, now))
+        while over is not None:
+            if not self._delete(self._evictor.victims(over, self._clock())):
+                return  # none is left, or somebody else took them just now
+            over = excess(self._entries.figures(), batch, self._limits)
 
     def _stake(self, batch: Sequence[Entry]) -> None:
         """Note whose vectors these are, before the first is written."""
@@ -425,6 +432,7 @@ class Store:
         self._writing = threading.RLock()
         self._follower.reset()
         self._uses.reset()
+        self._evictor.reset()
         self._worker.reset()
 
 
@@ -434,11 +442,14 @@ def _check_numbers(**given: float) -> None:
             raise ConfigError(f"{name} is a number of at least 0; got {value!r}")
 
 
-def _finish(worker: Worker, uses: Uses, entries: EntryStore, index: VectorIndex) -> None:
+def _finish(
+    worker: Worker, uses: Uses, evictor: Evictor, entries: EntryStore, index: VectorIndex
+) -> None:
     """Close the parts. Outside of the class, so that a store that is dropped can be collected."""
     worker.stop(_STOPPING)
     steps: tuple[Callable[[], None], ...] = (
         lambda: uses.write(entries),
+        evictor.save,
         index.close,
         entries.close,
     )
