@@ -16,7 +16,7 @@ from semcache_core.store import Store, open_store
 from semcache_core.units import in_bytes, in_seconds
 
 _OPENING = {"path", "embedder", "failed"}
-_STORE = {"self", "entries", "index", "identity", "dimension", "clock", "failed"}
+_STORE = {"self", "entries", "index", "identity", "dimension", "probe", "clock", "failed"}
 """What callers of the cache's class do not give."""
 
 

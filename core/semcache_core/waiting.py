@@ -1,7 +1,8 @@
-"""Waiting for a lock, but not for long: the caller has an answer in hand that its user wants."""
+"""Waiting, but not for long: the caller has an answer in hand that its user wants."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -29,3 +30,28 @@ def within(lock: Lock, seconds: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+class Breaker:
+    """Spares calls the wait for a server that was just not reached.
+
+    After an attempt that failed, none is made for ten times as long as it took, so that at most a
+    tenth of the time is spent in vain. One that is refused at once is tried again almost at once.
+    """
+
+    def __init__(self, what: str, longest: float = 30.0) -> None:
+        self._what, self._longest = what, longest
+        self._until = 0.0
+
+    def check(self) -> float:
+        """When the attempt begins. Raises `StoreError` if it is not to be made yet."""
+        now = time.monotonic()
+        if now < self._until:
+            left = self._until - now
+            raise StoreError(f"{self._what} was not reached; it is tried again in {left:.0f} s")
+        return now
+
+    def failed(self, begun: float) -> None:
+        """The attempt that began then did not reach the server."""
+        now = time.monotonic()
+        self._until = now + min(10 * (now - begun), self._longest)

@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
-from postgres import server
+from servers import mariadb, package, postgres, redis
 from sqlalchemy import Computed, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from store_values import entry, unit
 
 from semcache_core.entries.memory import MemoryEntries
+from semcache_core.entries.redis import RedisEntries
 from semcache_core.entries.sql import SqlEntries
 from semcache_core.entries.tables import EntryColumns, tables
 from semcache_core.errors import ConfigError, StoreClosed
 from semcache_core.models import Change, Entry
 from semcache_core.protocols import EntryStore
 
-KINDS = ["memory", "sqlite", "sqlite-memory", "postgresql", "own-table"]
+KINDS = [
+    "memory",
+    "sqlite",
+    "sqlite-memory",
+    "own-table",
+    "duckdb",
+    "postgresql",
+    "mariadb",
+    "redis",
+]
+SERVERS = {"postgresql": postgres, "mariadb": mariadb, "redis": redis}
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str | None]:
-    """The URL of a PostgreSQL database, if there is one."""
-    with server() as url:
-        yield url
+def address() -> Iterator[Callable[[str], str]]:
+    """The URL of a server by its kind; it is started when it is first asked for."""
+    urls: dict[str, str] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str) -> str:
+            if kind not in urls:
+                urls[kind], _ = stack.enter_context(SERVERS[kind]())
+            return urls[kind]
+
+        yield get
 
 
 class Base(DeclarativeBase):
@@ -51,24 +70,42 @@ def emptied(url: str) -> None:
 
 
 @pytest.fixture(params=KINDS)
-def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryStore]:
+def record(
+    request: pytest.FixtureRequest, tmp_path: Path, address: Callable[[str], str]
+) -> Iterator[EntryStore]:
     """One empty record of each kind."""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        if url is None:
-            pytest.skip("needs PostgreSQL and psycopg")
-        emptied(url)
-        made: EntryStore = SqlEntries(url)
-    elif request.param == "memory":
-        made = MemoryEntries()
-    elif request.param == "sqlite":
-        made = SqlEntries(f"sqlite:///{tmp_path / 'entries.sqlite3'}")
-    elif request.param == "own-table":
-        made = SqlEntries(f"sqlite:///{tmp_path / 'entries.sqlite3'}", table=Answer)
-    else:
-        made = SqlEntries("sqlite://")
+    made = new_record(request.param, tmp_path, address)
     yield made
     made.close()
+
+
+def new_record(kind: str, folder: Path, address: Callable[[str], str]) -> EntryStore:
+    """An empty record of that kind."""
+    if kind == "memory":
+        return MemoryEntries()
+    if kind == "redis":
+        return emptied_redis(address(kind))
+    if kind == "own-table":
+        return SqlEntries(f"sqlite:///{folder / 'entries.sqlite3'}", table=Answer)
+    if kind == "sqlite":
+        return SqlEntries(f"sqlite:///{folder / 'entries.sqlite3'}")
+    if kind == "sqlite-memory":
+        return SqlEntries("sqlite://")
+    if kind == "duckdb":
+        package("duckdb_engine")
+        return SqlEntries(f"duckdb:///{folder / 'entries.duckdb'}")
+    url = address(kind)
+    emptied(url)
+    return SqlEntries(url)
+
+
+def emptied_redis(url: str) -> EntryStore:
+    """A record in Redis of which an earlier test has left nothing."""
+    from redis import Redis
+
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return RedisEntries(url)
 
 
 def keys(changes: list[Change] | None) -> list[str]:

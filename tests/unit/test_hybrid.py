@@ -387,7 +387,7 @@ def test_promotion_under_fire(stores: Stores) -> None:
     ("options", "said"),
     [
         ({"url": "ftp://host"}, "Chroma server"),
-        ({"url": "http://user:secret@host:8000"}, "HttpClient"),
+        ({"url": "http://user:secret@host:8000"}, "url_headers"),
         ({"url": "http://host:8000", "index": "scan"}, "url and index"),
         ({"index": 7}, "index is"),
     ],

@@ -22,7 +22,12 @@ from semcache_core.errors import ConfigError, StoreError, StoreReadOnly
 from semcache_core.indexes import probe
 from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
 from semcache_core.indexes.client_home import ClientHome
-from semcache_core.indexes.clients import close_http_client, http_client, persistent_client
+from semcache_core.indexes.clients import (
+    ChromaServer,
+    close_http_client,
+    http_client,
+    persistent_client,
+)
 from semcache_core.indexes.lease import Lease
 from semcache_core.indexes.local_home import LocalHome, TemporaryHome
 from semcache_core.indexes.matrix import ScopeMatrix
@@ -578,7 +583,7 @@ def test_http_client_has_a_timeout() -> None:
 
         def connect() -> None:
             try:
-                http_client("127.0.0.1", port, ssl=False, timeout=0.2)
+                http_client(ChromaServer(f"http://127.0.0.1:{port}", timeout=0.2))
             except BaseException as error:
                 done.append(error)
 
@@ -610,7 +615,7 @@ def test_chroma_server(tmp_path: Path) -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
-                close_http_client(http_client("127.0.0.1", port, ssl=False))
+                close_http_client(http_client(ChromaServer(f"http://127.0.0.1:{port}")))
                 break
             except Exception:
                 time.sleep(0.2)

@@ -21,9 +21,23 @@ LOCK_SECONDS = 1
 _SWITCHING_SECONDS = 5.0
 """How long opening waits while another process switches a new file to WAL."""
 
-_CONNECT_SECONDS = 10
-_DRIVERS = ("psycopg", "psycopg2", "pymysql", "mysqldb")
-"""Drivers that take a `connect_timeout`."""
+_CONNECT_SECONDS = 3
+_PSYCOPG = {
+    "connect_timeout": _CONNECT_SECONDS,
+    # A machine that is gone from the net says nothing, not even that.
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
+_PYMYSQL = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": 10, "write_timeout": 10}
+_LIMITS = {
+    "psycopg": _PSYCOPG,
+    "psycopg2": _PSYCOPG,
+    "pymysql": _PYMYSQL,
+    "mysqldb": _PYMYSQL,
+}
+"""What drivers without it would wait for minutes, or for ever; the URL's query says otherwise."""
 _EXTRAS = {
     "postgresql": "postgresql",
     "mysql": "mysql",
@@ -70,10 +84,9 @@ def _extra(url: URL) -> str:
     return _EXTRAS.get(url.get_backend_name(), "all")
 
 
-def _timeouts(url: URL) -> dict[str, float]:
-    """A limit on connecting, which the drivers that have none would wait for minutes."""
-    known = url.get_driver_name() in _DRIVERS and "connect_timeout" not in url.query
-    return {"connect_timeout": _CONNECT_SECONDS} if known else {}
+def _timeouts(url: URL) -> dict[str, int]:
+    limits = _LIMITS.get(url.get_driver_name(), {})
+    return {name: value for name, value in limits.items() if name not in url.query}
 
 
 def refuse_async(url: URL, is_async: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from semcache_core.errors import StoreCorrupt, StoreError, StoreReadOnly
@@ -30,6 +30,13 @@ _BUSY = (
 def is_busy(error: BaseException) -> bool:
     """Whether the same transaction may well succeed a moment later."""
     return isinstance(error, DBAPIError) and _says(str(error.orig), _BUSY)
+
+
+def is_unreached(error: BaseException) -> bool:
+    """Whether no connection could be made at all."""
+    return isinstance(error, PoolTimeout) or (
+        isinstance(error, OperationalError | InterfaceError) and error.statement is None
+    )
 
 
 def is_race(error: DBAPIError) -> bool:

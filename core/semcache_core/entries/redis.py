@@ -26,6 +26,7 @@ from semcache_core.errors import (
 )
 from semcache_core.expiry import check_rule, take
 from semcache_core.models import Change, Entry, Figures
+from semcache_core.waiting import Breaker
 
 if TYPE_CHECKING:
     import redis
@@ -62,6 +63,7 @@ class RedisEntries:
         self._owned = isinstance(source, str)
         self._client, prefix = _client(source, prefix)
         self._p = f"{{{prefix}}}"
+        self._breaker = Breaker(self._where)
         self._closed = False
         self.generation = 0
         self._scripts = {
@@ -212,8 +214,16 @@ class RedisEntries:
     def _read(self, work: Callable[[], Any]) -> Any:
         if self._closed:
             raise StoreClosed("the record was used after close()")
+        from redis.exceptions import ConnectionError as Unreached
+        from redis.exceptions import TimeoutError as Silent
+
+        begun = self._breaker.check()
         with translated(self._where):
-            return work()
+            try:
+                return work()
+            except (Unreached, Silent):
+                self._breaker.failed(begun)
+                raise
 
     def _write(self, script: str, *values: Any) -> Any:
         from redis.exceptions import ResponseError

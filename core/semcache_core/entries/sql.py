@@ -7,17 +7,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from heapq import merge
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Row, Select, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, Index, Row, Select, inspect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.schema import CreateIndex
 
 from semcache_core.entries.engines import in_memory, make_engine, refuse_async
-from semcache_core.entries.faults import fault, is_busy, is_race, name, translated
+from semcache_core.entries.faults import fault, is_busy, is_race, is_unreached, name, translated
 from semcache_core.entries.rows import tenant, to_entry, to_row
 from semcache_core.entries.statements import reads, victims, writes
 from semcache_core.entries.tables import tables
@@ -30,9 +31,9 @@ from semcache_core.errors import (
     StoreReadOnly,
     StoreReplaced,
 )
-from semcache_core.expiry import ORDERED, check_rule, take
-from semcache_core.models import Change, Entry, Figures, Usage
-from semcache_core.waiting import PATIENCE, within
+from semcache_core.expiry import check_rule, take
+from semcache_core.models import Change, Entry, Figures
+from semcache_core.waiting import PATIENCE, Breaker, within
 
 _log = logging.getLogger(__name__)
 
@@ -81,9 +82,12 @@ class SqlEntries:
         self._tables = made = tables(table)
         self._reads, self._victims, self._writes = reads(made), victims(made), writes(made)
         self._lock = threading.RLock()
+        self._duck = self._engine.dialect.name == "duckdb"
+        self._kept_idle = 0 if self._duck or isinstance(self._engine.pool, NullPool) else _IDLE
         self._one_connection = isinstance(self._engine.pool, StaticPool)
         self._idle: list[Connection] = []
         self._patience = PATIENCE
+        self._breaker = Breaker(name(self._engine.url))
         self._closed = False
         self._file = Watched(self._engine.url)
         self.generation = 0
@@ -136,11 +140,8 @@ class SqlEntries:
         return int(found)
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
-        check_rule(rule, ORDERED)
+        check_rule(rule)
         return self._read(lambda c: self._doomed(c, rule, excess, excess_bytes, now))
-
-    def sample(self, count: int) -> list[Usage]:
-        return self._read(lambda connection: self._sample(connection, count))
 
     def expired(self, now: float, limit: int) -> list[str]:
         values = {"now": now, "limit": limit}
@@ -259,13 +260,19 @@ class SqlEntries:
         for table in self._tables.all:
             table.create(connection, checkfirst=True)
         for index in self._tables.indexes:
-            index.create(connection, checkfirst=True)
+            self._create_index(connection, index)
         if connection.execute(self._reads.state).first() is None:
             connection.execute(
                 self._writes.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
             )
             self._set_meta(connection, "schema", SCHEMA)
         self._advance(connection, 0)  # whether it can be written shows now, and not at some put
+
+    def _create_index(self, connection: Connection, index: Index) -> None:
+        if self._duck:  # it cannot say which there are
+            connection.execute(CreateIndex(index, if_not_exists=True))
+        else:
+            index.create(connection, checkfirst=True)
 
     def _check_schema(self) -> None:
         found = self.meta("schema")
@@ -283,6 +290,17 @@ class SqlEntries:
         if said != "ok":
             raise fault(StoreCorrupt(f"malformed: {said}"), self._engine.url)
 
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Not at all, if the server could not be reached a moment ago."""
+        begun = self._breaker.check()
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if is_unreached(error):
+                self._breaker.failed(begun)
+            raise
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("the record was used after close()")
@@ -291,7 +309,7 @@ class SqlEntries:
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         self._check_open()
-        with translated(self._engine.url):
+        with translated(self._engine.url), self._reaching():
             if self._one_connection:
                 with self._lock, self._engine.connect() as connection:
                     return work(connection)
@@ -345,10 +363,13 @@ class SqlEntries:
     def _connection(self) -> Connection:
         with suppress(IndexError):
             return self._idle.pop()
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._engine.connect()
+        if self._duck:  # it has no such setting: returning the connection ends what it sees
+            return connection
+        return connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def _keep(self, connection: Connection) -> None:
-        if self._closed or len(self._idle) >= _IDLE or isinstance(self._engine.pool, NullPool):
+        if self._closed or len(self._idle) >= self._kept_idle:
             connection.close()
         else:
             self._idle.append(connection)
@@ -395,16 +416,6 @@ class SqlEntries:
         before = self._pairs(connection, statement, values | {"start": ""})
         return list(dict([*behind, *before]).items())
 
-    def _sample(self, connection: Connection, count: int) -> list[Usage]:
-        """Keys are digests, so those behind a random point are drawn at random."""
-        start = f"{random.getrandbits(256):064x}"
-        values = {"start": start, "limit": count}
-        rows = list(connection.execute(self._victims.sample, values))
-        if len(rows) < count:
-            rest = connection.execute(self._victims.sample, values | {"start": ""})
-            rows = [*rows, *(row for row in rest if row.key < start)]
-        return [Usage(*row) for row in rows[:count]]
-
     @staticmethod
     def _pairs(
         connection: Connection, statement: Select[Any], values: dict[str, Any]
@@ -419,7 +430,7 @@ class SqlEntries:
             raise StoreReadOnly(f"{name(self._engine.url)} was opened for reading only")
         self._stay()
         until = time.monotonic() + self._patience
-        with translated(self._engine.url), within(self._lock, self._patience):
+        with translated(self._engine.url), self._reaching(), within(self._lock, self._patience):
             while True:
                 try:
                     return self._commit(work)

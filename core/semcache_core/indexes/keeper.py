@@ -36,7 +36,7 @@ _YIELDING = 3.0
 _IDLE = 1.0
 """Seconds between looks for what other processes wrote."""
 _RETRY = 5.0
-_LONGEST = 300.0
+_LONGEST = 60.0
 _SAVE_EVERY = 2.0
 _CLOSING = 20.0
 """Seconds that closing waits for a step that hangs; a step takes a tenth of a second."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from semcache_core.errors import ConfigError
 from semcache_core.indexes.client_home import ClientHome
-from semcache_core.indexes.clients import http_client
+from semcache_core.indexes.clients import ChromaServer, http_client
 from semcache_core.indexes.homes import Home
 from semcache_core.indexes.hybrid import SCAN_LIMIT, HybridIndex
 from semcache_core.indexes.local_home import LocalHome, TemporaryHome
@@ -35,6 +35,9 @@ def open_store(
     *,
     embedder: Embedder,
     url: str | None = None,
+    url_headers: Mapping[str, str] | None = None,
+    url_timeout: float | None = None,
+    url_verify: bool | str | None = None,
     entries: EntryStore | Engine | Redis | str | None = None,
     table: object = None,
     index: VectorIndex | Callable[[EntryStore], VectorIndex] | Any = None,
@@ -51,6 +54,8 @@ def open_store(
                (`entries.redis.RedisEntries`), or an `EntryStore`.
     `table`    a declarative class or `Table` for its rows (`semcache_core.entries.tables`).
     `url`      a Chroma server for the index, for several machines; with `entries` beside it.
+    `url_headers`, `url_timeout`, `url_verify`
+               how it is spoken to (`indexes.clients.ChromaServer`).
     `index`    instead: a `chromadb` client, "scan" for none on disk, a `VectorIndex`, or a
                function that makes one for a record.
     `scan_limit`  entries of a scope up to which it is scanned in memory.
@@ -61,9 +66,10 @@ def open_store(
     """
     if url is not None and index is not None:
         raise ConfigError("url and index both name the index: give one of them")
+    server = _server(url, headers=url_headers, timeout=url_timeout, verify=url_verify)
     record = _record(path, entries, table, on_corrupt)
     try:
-        home = partial(_home, path, url, index, record, embedder.identity)
+        home = partial(_home, path, server, index, record, embedder.identity)
         return Store(
             record,
             _index(index, home, record, scan_limit),
@@ -130,10 +136,14 @@ def _index(index: Any, home: Callable[[], Home], record: EntryStore, limit: int)
 
 
 def _home(
-    path: AnyPath | None, url: str | None, index: Any, record: EntryStore, embedder: str
+    path: AnyPath | None,
+    server: ChromaServer | None,
+    index: Any,
+    record: EntryStore,
+    embedder: str,
 ) -> Home:
-    if url is not None:
-        return ClientHome(_connector(url), record, embedder)
+    if server is not None:
+        return ClientHome(partial(http_client, server), record, embedder)
     if index is not None:
         return ClientHome(lambda: index, record, embedder, reconnects=False)
     if path is not None:
@@ -141,20 +151,17 @@ def _home(
     return TemporaryHome(embedder)
 
 
+def _server(url: str | None, **how: Any) -> ChromaServer | None:
+    given = {name: value for name, value in how.items() if value is not None}
+    if url is not None:
+        return ChromaServer(url, **given)
+    if given:
+        raise ConfigError(f"url_{next(iter(given))} is about a Chroma server: give its url too")
+    return None
+
+
 def _is_client(index: Any) -> bool:
     make = getattr(index, "get_or_create_collection", None)
     if inspect.iscoroutinefunction(make):
         raise ConfigError("index: an asynchronous chromadb client cannot be used; give a plain one")
     return make is not None
-
-
-def _connector(url: str) -> Callable[[], Any]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ConfigError(
-            "url is that of a Chroma server, http(s)://host:port; for one that wants credentials,"
-            " make a chromadb.HttpClient with its headers and give it as index="
-        )
-    ssl = parts.scheme == "https"
-    host, port = parts.hostname, parts.port or (443 if ssl else 8000)
-    return lambda: http_client(host, port, ssl)
