@@ -31,8 +31,8 @@ from semcache_core.errors import (
     StoreReadOnly,
     StoreReplaced,
 )
-from semcache_core.expiry import check_rule, take
-from semcache_core.models import Change, Entry, Figures
+from semcache_core.expiry import ORDERED, check_rule, take
+from semcache_core.models import Change, Entry, Figures, Usage
 from semcache_core.waiting import PATIENCE, Breaker, within
 
 _log = logging.getLogger(__name__)
@@ -140,8 +140,11 @@ class SqlEntries:
         return int(found)
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
-        check_rule(rule)
+        check_rule(rule, ORDERED)
         return self._read(lambda c: self._doomed(c, rule, excess, excess_bytes, now))
+
+    def sample(self, count: int) -> list[Usage]:
+        return self._read(lambda connection: self._sample(connection, count))
 
     def expired(self, now: float, limit: int) -> list[str]:
         values = {"now": now, "limit": limit}
@@ -415,6 +418,16 @@ class SqlEntries:
         behind = self._pairs(connection, statement, values | {"start": start})
         before = self._pairs(connection, statement, values | {"start": ""})
         return list(dict([*behind, *before]).items())
+
+    def _sample(self, connection: Connection, count: int) -> list[Usage]:
+        """Keys are digests, so those behind a random point are drawn at random."""
+        start = f"{random.getrandbits(256):064x}"
+        values = {"start": start, "limit": count}
+        rows = list(connection.execute(self._victims.sample, values))
+        if len(rows) < count:
+            rest = connection.execute(self._victims.sample, values | {"start": ""})
+            rows = [*rows, *(row for row in rest if row.key < start)]
+        return [Usage(*row) for row in rows[:count]]
 
     @staticmethod
     def _pairs(
