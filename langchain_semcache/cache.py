@@ -19,7 +19,7 @@ from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
 from langchain_semcache.reading import Reading, When
-from langchain_semcache.rejecting import mark_of
+from langchain_semcache.reporting import mark_of
 from langchain_semcache.warming import codec_for, warming_through
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.embedders import make_embedder

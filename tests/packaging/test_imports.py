@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -45,3 +47,11 @@ def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     """A mistyped name is reported as Python does."""
     with pytest.raises(AttributeError, match="no_such_name"):
         importlib.import_module(package).no_such_name  # noqa: B018  # looking is the test
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_no_module_bears_a_public_name(package: str) -> None:
+    """Importing a module puts its name into its package, where the public name is to be found."""
+    module = importlib.import_module(package)
+    public = {name for name in module.__all__ if not isinstance(getattr(module, name), ModuleType)}
+    assert not public & {found.name for found in pkgutil.iter_modules(module.__path__)}
