@@ -28,7 +28,13 @@ def page() -> HTMLResponse:
 def _read() -> tuple[str, str]:
     html = files("semcache_core.server").joinpath("page.html").read_text("utf-8")
     allowed = [f"{name}-src {_digest(html, tag)}" for name, tag in _TAGS.items()]
-    rest = ["default-src 'none'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'"]
+    rest = [
+        "default-src 'none'",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
     return html, "; ".join([*rest, *allowed, "frame-ancestors 'none'"])
 
 

@@ -1,0 +1,200 @@
+"""`semcache serve` as a program: options, files, environment, a clean end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from chat_upstream import Upstream, last_question
+
+from semcache_core.cache import SemanticCache
+from semcache_core.cli import main
+from semcache_core.protocols import Embedder
+
+from .conftest import said
+
+QUESTION = "How do I reset my password?"
+PROGRAM = [sys.executable, "-c", "from semcache_core.cli import main; main()", "serve"]
+
+
+@contextmanager
+def program(
+    *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running program and its address, once it says that it listens."""
+    process = subprocess.Popen(
+        [*PROGRAM, "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+/v1", line)
+        assert found, line + (process.stderr.read() if process.stderr else "")
+        yield process, found[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code, and all it wrote to standard error."""
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What a start that cannot work says, on one line; it must be a usage error."""
+
+    def start(*options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["semcache", "serve", *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        return " ".join(capsys.readouterr().err.split())
+
+    return start
+
+
+def ask(url: str, question: str = QUESTION, **more: Any) -> httpx.Response:
+    """A chat completion."""
+    body = {"model": "gpt-4o", "messages": said(question), **more}
+    return httpx.post(f"{url}/chat/completions", json=body, timeout=60)
+
+
+@pytest.mark.slow
+def test_it_serves_keeps_and_ends_well(
+    provider: Upstream, tmp_path: Path, minilm: Embedder
+) -> None:
+    """A stream under way is finished when SIGTERM comes, stored, and there after a restart."""
+    path = str(tmp_path / "cache")
+    provider.pause = 0.1
+    options = ("--upstream", provider.url, "--path", path)
+    with program(*options) as (process, url):
+        texts: list[str] = []
+        reading = threading.Thread(target=lambda: texts.append(ask(url, stream=True).text))
+        reading.start()
+        while not provider.sent:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        code, errors = ended(process)
+        reading.join()
+    assert code == 0, errors
+    assert texts[0].endswith("data: [DONE]\n\n")
+    assert "Traceback" not in errors
+    with program(*options) as (process, url):
+        assert ask(url).headers["x-semcache"] == "hit"
+        process.send_signal(signal.SIGINT)
+        assert ended(process)[0] == 0
+    assert provider.calls == 1
+    with SemanticCache(path, embedder=minilm) as cache:
+        assert cache.stats().entries == 1
+
+
+@pytest.mark.slow
+def test_a_configuration_names_tenants_and_the_upstreams_key(
+    provider: Upstream, tmp_path: Path
+) -> None:
+    """A YAML file with a `server` section; its secret comes from the environment."""
+    provider.keys = {"upstream-key"}
+    key, line = [
+        one.rpartition(" ")[2]
+        for one in subprocess.run(
+            [*PROGRAM, "--new-key", "acme"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+    ]
+    file = tmp_path / "semcache.yaml"
+    file.write_text(
+        f"path: cache\nserver:\n  upstream: {provider.url}\n"
+        f"  upstream_api_key: ${{THE_KEY}}\n  keys: {{acme: '{line.partition('=')[2]}'}}\n"
+        "  timeout: 30 s\n  max_body: 1 MB\n  turns: {tool_calls: exact, react: off}\n",
+        "utf-8",
+    )
+    with program("--config", str(file), env={"THE_KEY": "upstream-key"}) as (process, url):
+        body = {"model": "gpt-4o", "messages": said(QUESTION)}
+        chat = f"{url}/chat/completions"
+        assert httpx.post(chat, json=body, timeout=60).status_code == 401
+        headers = {"authorization": f"Bearer {key}"}
+        found = [httpx.post(chat, json=body, headers=headers, timeout=60) for _ in range(2)]
+        assert [one.headers["x-semcache"] for one in found] == ["miss", "hit"]
+        process.terminate()
+        code, errors = ended(process)
+    assert code == 0
+    assert key not in errors
+    assert "upstream-key" not in errors
+    assert (tmp_path / "cache").is_dir()
+    assert last_question(provider.asked[0]) == QUESTION
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "upstream: it is missing"),
+        (("--upstream", "ftp://x"), "upstream: 'ftp://x' was given"),
+        (("--upstream", "https://user:pass@x/v1"), "holds credentials"),
+        (("--upstream", "http://x?key=1"), "holds a query"),
+        (("--upstream", "http://x", "--timeout", "soon"), "timeout: 'soon' was given"),
+        (("--upstream", "http://x", "--timeout", "0"), "timeout: 0"),
+        (("--upstream", "http://x", "--max-body", "much"), "max_body: 'much' was given"),
+        (("--upstream", "http://x", "--key", "acme"), "give TENANT=sha256:DIGEST"),
+        (("--upstream", "http://x", "--key", "acme=sk-1"), "is not 'sha256:'"),
+        (("--upstream", "http://x", "--key", "a/b=sha256:" + "0" * 64), "cannot name a tenant"),
+        (("--upstream", "http://x", "--tool-calls", "semantic"), "turns.tool_calls"),
+        (("--upstream", "http://x", "--port", "70000"), "server.port: 70000"),
+        (("--upstream", "http://x", "--host", "256.0.0.1"), "cannot listen at 256.0.0.1"),
+        (("--upstream", "http://x", "--threshold", "2"), "threshold"),
+        (("--new-key", "a/b"), "cannot name a tenant"),
+    ],
+)
+def test_a_start_that_cannot_work_is_told(
+    refused: Callable[..., str], options: tuple[str, ...], words: str
+) -> None:
+    """In a sentence, with exit code 2, before anything is opened."""
+    assert words in refused(*options)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"upstrem": "http://x"}, "did you mean 'upstream'?"),
+        ({"upstream": "http://x", "open": "maybe"}, "give true or false"),
+        ({"upstream": "http://x", "turns": "off"}, "give a mapping"),
+        ({"upstream": "http://x", "turns": {"tool_call": "exact"}}, "did you mean 'tool_calls'?"),
+        ({"upstream": "http://x", "ignored": "user"}, "a list of fields' names"),
+        ({"upstream": "http://x", "upstream_api_key": "sk-1"}, "a secret is written out"),
+        ({"upstream": "http://x", "keys": ["a"]}, "give tenant: digest"),
+        ({"upstream": "http://x", "grace": True}, "server.grace"),
+    ],
+)
+def test_a_section_that_cannot_work_is_told(
+    refused: Callable[..., str], tmp_path: Path, section: dict[str, Any], words: str
+) -> None:
+    """The setting is named, and the nearest one that there is."""
+    file = tmp_path / "semcache.json"
+    file.write_text(json.dumps({"server": section}), "utf-8")
+    assert words in refused("--config", str(file))
+
+
+def test_a_port_in_use_is_told(refused: Callable[..., str], provider: Upstream) -> None:
+    """With a usage error like any other."""
+    port = provider.url.rpartition(":")[2].partition("/")[0]
+    assert "cannot listen at" in refused("--upstream", "http://x", "--port", port)
