@@ -17,6 +17,9 @@ from typing import Any
 from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.models import Prompt
 
+_FORM = "\0"
+"""Begins the keys that tell other values than JSON's from mappings that look like them."""
+
 
 def normal(text: str) -> str:
     """Unicode NFC, so that an accent typed in two ways is one text."""
@@ -49,18 +52,29 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911  # one return a kind of value
     if isinstance(value, str):
         return normal(value)
     if isinstance(value, Mapping):
-        return {_name(key): _plain(item) for key, item in value.items()}
+        return _plain_mapping(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return {"set": sorted(digest(item) for item in value)}
+        return {_FORM + "set": sorted(digest(item) for item in value)}
     if isinstance(value, bytes | bytearray | memoryview):
-        return {"sha256": sha256(bytes(value))}
+        return {_FORM + "sha256": sha256(bytes(value))}
     return _plain_object(value)
 
 
+def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    made = {_name(key): _plain(item) for key, item in value.items()}
+    if len(made) != len(value):
+        raise UncacheableError(
+            "a mapping has keys that differ in their Unicode form only; such a prompt is not cached"
+        )
+    return made
+
+
 def _name(key: object) -> str:
-    return normal(key) if isinstance(key, str) else f"{type(key).__name__}:{key!r}"
+    if not isinstance(key, str):
+        return f"{_FORM}{type(key).__name__}:{canonical(key).decode()}"
+    return _FORM + normal(key) if key.startswith(_FORM) else normal(key)
 
 
 def _plain_object(value: Any) -> Any:
@@ -85,7 +99,7 @@ def _plain_type(kind: type) -> Any:
     """A class by its name, and by its schema where it has one: two of one name may differ."""
     schema = getattr(kind, "model_json_schema", None)
     described = schema() if callable(schema) else _annotations(kind)
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "schema": _plain(described)}
+    return {_FORM + "class": f"{kind.__module__}.{kind.__qualname__}", "schema": _plain(described)}
 
 
 def _annotations(kind: type) -> dict[str, str]:
