@@ -54,6 +54,8 @@ class ResponseCodec(Generic[R]):
         """A fresh object; raises `PayloadError`."""
         try:
             name, fields = orjson.loads(data)
+            if not isinstance(name, str):
+                raise PayloadError("the stored answer names no class")
             kind = _loaded(name)
             if kind is None or not issubclass(kind, self._base):
                 raise PayloadError(f"{name} is not a loaded kind of {self._base.__name__}")
@@ -160,9 +162,25 @@ def revived(value: Any) -> Any:
 
 def _object(name: str, fields: Any) -> Any:
     kind = _loaded(name)
-    if kind is None or issubclass(kind, BaseComponent):  # a component may do things when made
+    if kind is None or not _is_plain_data(kind):
         return fields
     return kind.model_validate(fields)
+
+
+def _is_plain_data(kind: type[BaseModel]) -> bool:
+    """Whether making one runs no code but pydantic's: the cache's file is untrusted input.
+
+    A client, a component, a settings class do things when they are made.
+    """
+    own = (kind.__init__, kind.model_post_init, kind.__new__)
+    decorators = kind.__pydantic_decorators__
+    return (
+        not issubclass(kind, BaseComponent)
+        and own == (BaseModel.__init__, BaseModel.model_post_init, BaseModel.__new__)
+        and not kind.__private_attributes__
+        and not (decorators.validators or decorators.field_validators)
+        and not (decorators.root_validators or decorators.model_validators)
+    )
 
 
 def _name(kind: type) -> str:
@@ -173,7 +191,8 @@ def _loaded(name: str) -> type[BaseModel] | None:
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # Not getattr: some modules import what they are asked for.
+        found = getattr(found, "__dict__", {}).get(part)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
