@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -36,6 +37,7 @@ def assemble(
     post_process: Any,
     shadow: bool,
     variety: Variety,
+    prices: Mapping[str, float] | None,
     clock: Clock,
     **storage: Any,
 ) -> Parts:
@@ -53,7 +55,7 @@ def assemble(
         floor=RECOMMENDED_FLOOR,
     )
     chooser = variety.choose if post_process is None else make_chooser(post_process)
-    recorder = Recorder()
+    recorder = Recorder(prices)
     store = open_store(path, embedder=made, clock=clock, failed=recorder.error, **storage)
     return Parts(
         store=store,

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from semcache_core import warming
+from semcache_core import telemetry, warming
 from semcache_core.arguments import settled
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.assembly import assemble
@@ -84,6 +84,7 @@ class SemanticCache:
     too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
     (`variety.Variety`). `next_cache` is looked into after a miss: its hits are copied here, and
     fresh answers are stored in both; `delete`, `clear` and `report_wrong` reach it, `close` not.
+    `prices` of a million tokens, by model, let `stats()` say what was saved.
 
     Raises `ConfigError` for an argument that cannot work and `StoreError` for a path that cannot
     be used. Afterwards no failure of a part reaches the caller: it is logged, counted in
@@ -135,6 +136,7 @@ class SemanticCache:
         answers: int = 1,
         seed: int = 0,
         next_cache: SemanticCache | None = None,
+        prices: Mapping[str, float] | None = None,
         clock: Clock = time.time,
         **storage: Any,
     ) -> None:
@@ -163,6 +165,7 @@ class SemanticCache:
             post_process=post_process,
             shadow=shadow,
             variety=Variety(temperature, answers, seed),
+            prices=prices,
             clock=clock,
             **storage,
         )
@@ -435,6 +438,7 @@ class SemanticCache:
             self.not_kept(error)
             return False
         recorder.stored()
+        telemetry.stored()
         if control.session is not None:
             self._parts.sessions.note(control.session, entry.key)
         if miss is not None:
@@ -452,6 +456,7 @@ class SemanticCache:
             return
         if isinstance(outcome, Hit):
             self._parts.recorder.hit(outcome, seconds)
+            telemetry.lookup(outcome, seconds)
             self._parts.store.touch(outcome.entry.key)
             if outcome.reason is Reason.SEMANTIC:
                 self._recent.put((outcome.prompt.key, outcome.id), outcome)
@@ -460,6 +465,7 @@ class SemanticCache:
             _tell(control.on_hit, outcome)
         else:
             self._parts.recorder.miss(outcome, seconds)
+            telemetry.lookup(outcome, seconds)
             self._warn_once(outcome)
             _tell(control.on_miss, outcome)
 
@@ -518,6 +524,7 @@ class SemanticCache:
         if self._next is not None:
             self._next.report_wrong(mark)
         self._parts.blocked.block(mark["prompt"], mark["id"])
+        self._parts.recorder.reported()
         served = hit if isinstance(hit, Hit) else self._recent.get((mark["prompt"], mark["id"]))
         if served is not None:
             self._teach(served, correct=False)
@@ -561,9 +568,13 @@ class SemanticCache:
         """The newest comparisons of fresh answers with what would have been served."""
         return tuple(self._learning.labels)
 
-    def stats(self) -> Stats:
-        """What happened since the cache was opened, in this process."""
-        return self._parts.recorder.picture(**self._sizes())
+    def stats(self, prices: Mapping[str, float] | None = None) -> Stats:
+        """What happened since the cache was opened, in this process.
+
+        `prices`: of a million tokens, by model ("*": any other), for `money_saved`; else those that
+        the cache was made with. Raises `ConfigError` for what are no prices.
+        """
+        return self._parts.recorder.picture(**self._sizes(), prices=prices)
 
     def flush(self) -> bool:
         """Wait until everything put so far is indexed, counted and learnt; whether it is.

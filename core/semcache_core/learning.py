@@ -108,6 +108,7 @@ class Learning:
         if verdict is None:
             return
         self._note(miss, scored, verdict)
+        self._recorder.label(miss.reason, verdict)
         if next(self._compared) % _SAVE_EVERY == 0:
             self._save()
 

@@ -95,7 +95,8 @@ class Found:
     cache: SemanticCache
     prompt: Prompt
     payload: bytes
-    known: Known
+    tokens: int = 0
+    ttl: float | None = None
 
 
 @dataclass
@@ -111,7 +112,8 @@ class Collecting:
         if made is None:
             raise UncacheableError(f"an answer of kind {codec.name!r} cannot be made from a text")
         data = codec.encode(made(self.known.answer))
-        self.found.append(Found(cache, prompt, seal(codec.name, data), self.known))
+        payload = seal(codec.name, data)
+        self.found.append(Found(cache, prompt, payload, self.known.tokens, self.known.ttl))
         entry = Entry(prompt.key, prompt.scope, prompt.namespace, b"", 0.0, prompt.query)
         answer = codec.decode(data)
         return Hit(prompt, entry, 1.0, Reason.EXACT, 0.0, detail="given", answer=answer)
@@ -150,21 +152,24 @@ def warm(
     state, numbered = Warmed(), enumerate(pairs, 1)
     while some := list(islice(numbered, batch)):
         found = [one for number, pair in some for one in _found(cache, number, pair, call)]
-        wanted = found if overwrite else [one for one in found if _missing(parts, one)]
-        entries, why = _entries(parts, wanted)
-        parts.store.put(entries)
-        exact = sum(entry.vector is None for entry in entries)
-        state = replace(
-            state,
-            pairs=state.pairs + len(some),
-            stored=state.stored + len(entries),
-            present=state.present + len(found) - len(wanted),
-            exact_only=state.exact_only + exact,
-            why=why or state.why,
-        )
+        state = kept(parts, found, replace(state, pairs=state.pairs + len(some)), overwrite)
         if progress is not None:
             progress(state)
     return state
+
+
+def kept(parts: Parts, found: Sequence[Found], state: Warmed, overwrite: bool) -> Warmed:
+    """Store what was found, all embedded and committed at once."""
+    wanted = found if overwrite else [one for one in found if _missing(parts, one)]
+    entries, why = _entries(parts, wanted)
+    parts.store.put(entries)
+    return replace(
+        state,
+        stored=state.stored + len(entries),
+        present=state.present + len(found) - len(wanted),
+        exact_only=state.exact_only + sum(entry.vector is None for entry in entries),
+        why=why or state.why,
+    )
 
 
 def _found(cache: SemanticCache, number: int, pair: Any, call: Call) -> list[Found]:
@@ -223,9 +228,9 @@ def _entries(parts: Parts, wanted: Sequence[Found]) -> tuple[list[Entry], str]:
             vector=None if why[one.prompt.key] else vectors[one.prompt.query or ""],
             turns=one.prompt.turns,
             model=one.prompt.model,
-            expires=None if one.known.ttl is None else now + one.known.ttl,
+            expires=None if one.ttl is None else now + one.ttl,
             last_used=now,
-            tokens=one.known.tokens,
+            tokens=one.tokens,
         )
         for one in wanted
     ]

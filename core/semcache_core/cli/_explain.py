@@ -1,53 +1,127 @@
-"""`semcache explain`: what a question would be answered with, and why."""
+"""`semcache search` and `semcache explain`: what a question would be answered with, and why."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
-from semcache_core.cache import SemanticCache
-from semcache_core.cli._options import AsJson, Namespace, Where
-from semcache_core.cli._output import console, print_json
-from semcache_core.cli._record import is_url, opened
+from semcache_core.cli._options import (
+    AsJson,
+    Embedder,
+    ModelOf,
+    Namespace,
+    System,
+    Threshold,
+    Where,
+)
+from semcache_core.cli._output import aside, console, print_json, short, table
+from semcache_core.cli._program import cache_class, imported
+from semcache_core.cli._record import SHORT, cache_at, opened
+from semcache_core.codecs import text_of
+from semcache_core.errors import ConfigError, PayloadError
 from semcache_core.explain import Explanation
 from semcache_core.keys import digest, normal
-from semcache_core.models import Entry, Prompt, Scored
+from semcache_core.models import Entry, Hit, Prompt, Scored
 
 Scope = tuple[str, str, str]
+Question = Annotated[str, typer.Argument(help="As a user would ask it.")]
+Model = Annotated[str | None, typer.Option(help="Only entries of this model.")]
+Scopes = Annotated[int, typer.Option(min=1, help="At most so many, largest first.")]
 
 
 def explain(
     where: Where,
-    question: Annotated[str, typer.Argument(help="As a user would ask it.")],
+    question: Question,
     *,
     namespace: Namespace = None,
-    model: Annotated[str | None, typer.Option(help="Only entries of this model.")] = None,
-    embedder: Annotated[str | None, typer.Option(help="The cache's embedder.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Instead of the default.")] = None,
-    scopes: Annotated[int, typer.Option(min=1, help="At most so many, largest first.")] = 3,
+    model: Model = None,
+    model_of: ModelOf = None,
+    system: System = None,
+    embedder: Embedder = None,
+    threshold: Threshold = None,
+    scopes: Scopes = 3,
     json: AsJson = False,
 ) -> None:
     """Show what a question would be answered with, and why.
 
     Only entries of one scope (model, system prompt, earlier turns, tools, namespace) can answer a
-    request. A question alone does not say which scope it belongs to, so each is looked at.
+    request. --model-of says which: what your program asks. Without it each scope is looked at, the
+    largest first.
     """
-    with opened(where) as record:
-        entries = (one for one in record.entries(namespace) if model in (None, one.model))
-        found = _scopes(entries)
-    place: dict[str, Any] = {"entries": where} if is_url(where) else {"path": where}
-    with SemanticCache(**place, embedder=embedder, threshold=threshold) as cache:
-        explained = [cache.explain(_prompt(scope, question)) for scope in found[:scopes]]
+    sought: dict[str, Any] = {"namespace": namespace, "model": model, "program": (model_of, system)}
+    how: dict[str, Any] = {"embedder": embedder, "threshold": threshold, "most": scopes}
+    found, left = _explained(where, question, **sought, **how)
     if json:
-        print_json([_told(one) for one in explained])
-    else:
-        _show(explained, len(found))
+        print_json([_told(one) for one in found])
+        return
+    for one in found:
+        console.print(f"model: {one.survey.prompt.model or '-'}", style="bold", markup=False)
+        console.print(f"{one}\n", markup=False, highlight=False)
+    _say_left(found, left)
 
 
-def _scopes(entries: Iterator[Entry]) -> list[Scope]:
+def search(
+    where: Where,
+    question: Question,
+    *,
+    namespace: Namespace = None,
+    model: Model = None,
+    model_of: ModelOf = None,
+    system: System = None,
+    embedder: Embedder = None,
+    threshold: Threshold = None,
+    scopes: Scopes = 20,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="At most so many.")] = 10,
+    json: AsJson = False,
+) -> None:
+    """Find stored questions like this one, over all scopes, and say which would be served.
+
+    What is served comes first, then the most similar. `explain` says more of one scope.
+    """
+    sought: dict[str, Any] = {"namespace": namespace, "model": model, "program": (model_of, system)}
+    how: dict[str, Any] = {"embedder": embedder, "threshold": threshold, "most": scopes}
+    found, left = _explained(where, question, **sought, **how)
+    rows = sorted((row for one in found for row in _rows(one)), key=_order)[:limit]
+    if json:
+        print_json({"question": question, "hit": any(row["served"] for row in rows), "found": rows})
+        return
+    if rows:
+        columns = ("", "question", "answer", "score", "cosine", "why", "namespace", "model")
+        console.print(table(columns, [_shown(row) for row in rows]))
+    _say_left(found, left)
+
+
+def _explained(
+    where: str,
+    question: str,
+    *,
+    namespace: str | None,
+    model: str | None,
+    program: tuple[str | None, str | None],
+    most: int,
+    **how: Any,
+) -> tuple[list[Explanation], int]:
+    """The lookups taken apart, and how many scopes were left out."""
+    if not question.strip():
+        raise ConfigError("the question is empty")
+    name, system = program
+    if system is not None and name is None:
+        raise ConfigError("--system goes with --model-of")
+    asked = imported(name) if name else None
+    with cache_at(where, cache_class(asked) if name else None, **how) as cache:
+        if name:
+            prompts = cache.prompts(question, asked, system=system)
+        else:
+            with opened(where) as record:
+                entries = (one for one in record.entries(namespace) if model in (None, one.model))
+                prompts = [_prompt(scope, question) for scope in _scopes(entries)]
+        return [cache.explain(one) for one in prompts[:most]], max(0, len(prompts) - most)
+
+
+def _scopes(entries: Iterable[Entry]) -> list[Scope]:
     """Those in which anything is found by meaning, largest first."""
     counts = Counter((e.scope, e.namespace, e.model) for e in entries if e.vector is not None)
     return [scope for scope, _ in counts.most_common()]
@@ -60,14 +134,11 @@ def _prompt(scope: Scope, question: str) -> Prompt:
     return Prompt(digested, key, normal(question).strip() or None, namespace, model)
 
 
-def _show(explained: list[Explanation], scopes: int) -> None:
-    if not explained:
-        console.print("nothing here is found by meaning")
-    for one in explained:
-        console.print(f"model: {one.survey.prompt.model or '-'}", style="bold", markup=False)
-        console.print(f"{one}\n", markup=False, highlight=False)
-    if scopes > len(explained):
-        console.print(f"{scopes - len(explained)} more scopes; see --scopes, --namespace, --model")
+def _say_left(found: list[Explanation], left: int) -> None:
+    if not found:
+        aside.print("nothing here is found by meaning")
+    if left:
+        aside.print(f"{left} more scopes; see --scopes, --namespace, --model, --model-of")
 
 
 def _told(one: Explanation) -> dict[str, Any]:
@@ -96,3 +167,58 @@ def _candidate(scored: Scored) -> dict[str, Any]:
             for part in score.parts or (score,)
         ],
     }
+
+
+def _rows(one: Explanation) -> Iterator[dict[str, Any]]:
+    """A lookup's candidates, the served one with the reason of the hit."""
+    served = one.outcome.entry if isinstance(one.outcome, Hit) else None
+    seen = {scored.candidate.entry.key for scored in one.survey.scored}
+    if served is not None and served.key not in seen:
+        yield _row(one, served, 1.0, 1.0, one.outcome.detail)
+    for scored in one.survey.scored:
+        entry, score = scored.candidate.entry, scored.score
+        best = scored is one.survey.scored[0]
+        why = score.reason or (one.outcome.detail if best else "")
+        yield _row(one, entry, scored.value, scored.candidate.similarity, why)
+
+
+def _row(
+    one: Explanation, entry: Entry, score: float, similarity: float, why: str
+) -> dict[str, Any]:
+    served = isinstance(one.outcome, Hit) and one.outcome.entry.key == entry.key
+    return {
+        "id": entry.key,
+        "served": served,
+        "question": entry.query,
+        "answer": _answer(entry),
+        "score": score,
+        "similarity": similarity,
+        "why": why,
+        "namespace": entry.namespace,
+        "model": entry.model,
+        "scope": entry.scope,
+    }
+
+
+def _order(row: dict[str, Any]) -> tuple[bool, float]:
+    return not row["served"], -row["similarity"]
+
+
+def _shown(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{'HIT ' if row['served'] else ''}{row['id'][:SHORT]}",
+        short(row["question"] or "(exact match only)"),
+        short(row["answer"] or "(cannot be read)", 80),
+        f"{row['score']:.3f}",
+        f"{row['similarity']:.3f}",
+        row["why"],
+        row["namespace"],
+        row["model"],
+    )
+
+
+def _answer(entry: Entry) -> str | None:
+    try:
+        return text_of(entry.payload)
+    except PayloadError:
+        return None

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 PIPED = 120  # columns where there is no terminal to ask
 console = Console(width=None if sys.stdout.isatty() else PIPED)
+aside = Console(stderr=True, soft_wrap=True)
+"""For what is not the result: it must not get into a file or a pipe."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -22,6 +26,23 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, told how much is done; none where nobody looks on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    options: dict[str, Any] = {"console": aside, "transient": True}
+    options["disable"] = not aside.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), **options) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def short(text: str, most: int = 200) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:

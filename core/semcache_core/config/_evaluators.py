@@ -83,9 +83,11 @@ class Verifier(Strict):
     """The learned verifier without guards."""
 
     kind: Literal["verifier"]
+    coefficients: Text | None = None
+    """The file that `semcache train` wrote; without it the shipped one."""
 
     def build(self, building: Building) -> Evaluator:
-        return ev.Verifier()
+        return ev.Verifier(self.coefficients and building.path(self.coefficients))
 
 
 class Guards(Strict):

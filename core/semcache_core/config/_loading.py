@@ -19,9 +19,10 @@ from semcache_core.config._messages import sentences, suggestion
 from semcache_core.config._model import Config, TurnModes
 from semcache_core.config._part import Building
 from semcache_core.config._reading import Place, Text, read_file
-from semcache_core.config._secrets import expanded
+from semcache_core.config._secrets import expanded, is_secret
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
+from semcache_core.evaluators import default_evaluator
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
@@ -76,8 +77,8 @@ class _Draft:
     def override(self, found: Mapping[Place, tuple[Any, str]]) -> None:
         """By what environment variables say."""
         for place, (value, variable) in found.items():
-            for data in (self.shown, self.values):
-                _put(data, place, value)
+            _put(self.shown, place, f"${{{variable}}}" if _may_be_secret(place) else value)
+            _put(self.values, place, value)
             self.where[place] = f"environment variable {variable}"
 
     def apply(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +114,10 @@ class _Draft:
         return f"{line}: {path}" if line else path
 
 
+def _may_be_secret(place: Place) -> bool:
+    return place[-1] in ("entries", "url") or is_secret(str(place[-1]))
+
+
 def _put(data: dict[str, Any], place: Place, value: Any) -> None:
     for key in place[:-1]:
         inside = data.get(str(key))
@@ -133,6 +138,8 @@ class Loaded:
     folder: Path = field(default_factory=Path)
     objects: Mapping[str, Any] = field(default_factory=dict)
     """Overrides that are no plain values."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """The settings before references to the environment were filled in."""
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `SemanticCache`, by the core's names.
@@ -144,8 +151,10 @@ class Loaded:
         building = Building(embedder=made, folder=self.folder)
         given = {name: getattr(config, name) for name in config.model_fields_set}
         given.pop("server", None)
-        for name, value in given.items():
-            if name in ("evaluator", "policy", "judge") and not isinstance(value, str | None):
+        for name in ("evaluator", "judge", "policy"):
+            if not isinstance(value := given.get(name), str | None):
+                if name == "policy":
+                    building.evaluator = self._scored_by(given.get("evaluator"))
                 given[name] = value.build(building)
         if isinstance(config.path, str):
             given["path"] = building.path(config.path)
@@ -156,6 +165,10 @@ class Loaded:
         if config.embedder is not None or made.cache_info().currsize:
             given["embedder"] = made()  # the one that the parts were built with
         return {k: v for k, v in given.items() if v is not None} | dict(self.objects)
+
+    def shown(self) -> dict[str, Any]:
+        """What is set, as it was written: secrets stay references."""
+        return dict(self.written)
 
     def place(self) -> str | None:
         """The folder or the database URL of the record; None if it is in memory."""
@@ -175,6 +188,14 @@ class Loaded:
         if isinstance(given.get("next_cache"), Loaded):
             given["next_cache"] = given["next_cache"].make(kind)
         return kind(**given)
+
+    def _scored_by(self, evaluator: Any) -> str | None:
+        """The evaluator's name, unless the cache's class makes it."""
+        made = self.objects.get("evaluator", evaluator)
+        if made is None and self.config.conversation == "sequence":
+            return None
+        name: str = (made or default_evaluator(make_embedder(None))).name
+        return name
 
     def _embedder(self) -> Any:
         if "embedder" in self.objects:
@@ -216,7 +237,7 @@ def load(
     draft.expand(env)
     draft.override(_from_environment(env))
     objects = draft.apply(overrides or {})
-    return Loaded(draft.checked(), folder, objects)
+    return Loaded(draft.checked(), folder, objects, draft.shown)
 
 
 def _read(source: Any, env: Mapping[str, str]) -> tuple[Text, Path]:

@@ -113,6 +113,8 @@ class Config(Strict):
     """Entries of a scope up to which it is scanned in memory."""
     on_corrupt: Literal["raise", "move"] = "raise"
     """What is done with a damaged SQLite file."""
+    prices: dict[str, NotNegative] | None = None
+    """Of a million tokens, by model; "*" is any other."""
     conversation: Literal["exact", "sequence"] | None = None
     """LangChain's class: how earlier turns match."""
     turns: TurnModes | None = None

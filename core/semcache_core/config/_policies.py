@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -11,7 +12,7 @@ from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 from semcache_core import policies
 from semcache_core.config._part import Building, Strict, by_name
 from semcache_core.config._values import Fill, Integer, Share, Text, Unit
-from semcache_core.errors import ConfigError
+from semcache_core.errors import ConfigError, IncompatibleError
 from semcache_core.protocols import Policy
 
 
@@ -81,17 +82,38 @@ class Saved(Strict):
     floor: Unit | None = None
 
     def build(self, building: Building) -> Policy:
-        file = building.path(self.file)
-        try:
-            saved = policies.Calibration.from_json(Path(file).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"policy.file: {file!r} cannot be read: {error}") from error
-        except ConfigError as error:
-            raise ConfigError(f"policy.file: {file!r} is {error}") from error
+        name = building.path(self.file)
+        saved, scores_of = _read(name)
+        _check(name, scores_of, building)
         if saved.threshold is None:
-            raise ConfigError(f"policy.file: {file!r} says: {saved}")
+            raise ConfigError(f"policy.file: {name!r} says: {saved}")
         floor = building.floor if self.floor is None else self.floor
         return policies.ThresholdPolicy(saved.threshold, floor)
+
+
+def _read(name: str) -> tuple[policies.Calibration, dict[str, str]]:
+    """The calibration in a file, and whose scores it is about."""
+    try:
+        found = json.loads(Path(name).read_text("utf-8"))
+        scores_of = dict(found.pop("scores_of", {}))
+        return policies.Calibration.from_json(json.dumps(found)), scores_of
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"policy.file: {name!r} cannot be read: {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"policy.file: {name!r} holds no calibration: {error}") from error
+
+
+def _check(name: str, scores_of: dict[str, str], building: Building) -> None:
+    """A threshold says nothing of another evaluator's scores, or another embedder's."""
+    ours = {"evaluator": building.evaluator}
+    if "embedder" in scores_of:
+        ours["embedder"] = building.embedder().identity
+    for part, theirs in scores_of.items():
+        if ours.get(part) not in (None, theirs):
+            raise IncompatibleError(
+                f"policy.file: {name!r} is about the {part} {theirs!r}, and here it is "
+                f"{ours[part]!r}: calibrate anew"
+            )
 
 
 KINDS = (Threshold, Margin, Calibrated, Verified, Saved)

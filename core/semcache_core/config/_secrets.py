@@ -51,7 +51,7 @@ def _looked_up(
 def _written_out(text: str, place: Place) -> bool:
     key = next((one for one in reversed(place) if isinstance(one, str)), "").lower()
     plain = _REFERENCE.sub("", text)
-    if any(word in key for word in _SECRET) and plain.removeprefix("Bearer").strip():
+    if is_secret(key) and plain.removeprefix("Bearer").strip():
         return True
     if not _URL.match(text):
         return False
@@ -59,6 +59,11 @@ def _written_out(text: str, place: Place) -> bool:
         return bool(urlsplit(plain).password)
     except ValueError:
         return False  # no URL, which is somebody else's complaint
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting of that name holds a secret."""
+    return any(word in key.lower() for word in _SECRET)
 
 
 def has_reference(value: Any) -> bool:
