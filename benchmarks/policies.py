@@ -20,6 +20,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from benchmarks.policy_scores import Scores, scores
 from benchmarks.policy_streams import (
     Outcome,
     Traffic,
@@ -31,6 +32,7 @@ from benchmarks.policy_streams import (
 )
 from benchmarks.published_rule import PublishedRule
 from semcache_core.policies import CalibratedPolicy, ThresholdPolicy, VerifiedPolicy, calibrate
+from semcache_core.protocols import Policy
 
 BUDGETS = (0.05, 0.01)
 SIZE = 8000
@@ -74,14 +76,21 @@ class Tally:
 
 
 @app.command()
-def splits(names: list[str], count: int = 100, size: int = SIZE, hindsight: int = 5) -> None:
+def splits(
+    names: list[str],
+    count: int = 100,
+    size: int = SIZE,
+    hindsight: int = 5,
+    evaluator: str = "default",
+) -> None:
     """Calibrate on one half, run on the other."""
     pooled: dict[tuple[float, str], Tally] = {}
+    judged = scores(evaluator)
     for name in names:
         traffic = load(name)
         tallies: dict[tuple[float, str], Tally] = {}
         for seed in range(count):
-            _split(traffic.shuffled(seed, size), seed < hindsight, tallies)
+            _split(traffic.shuffled(seed, size), judged, seed < hindsight, tallies)
         for (budget, what), tally in sorted(tallies.items()):
             print(f"{name:16} {budget:.2f} {what:22} {tally}", flush=True)
             pooled.setdefault((budget, what), Tally()).merge(tally)
@@ -90,16 +99,22 @@ def splits(names: list[str], count: int = 100, size: int = SIZE, hindsight: int 
         print(f"{'all streams':16} {budget:.2f} {what:22} {tally}; 95% confidence allows {most}")
 
 
-def _split(traffic: Traffic, hindsight: bool, tallies: dict[tuple[float, str], Tally]) -> None:
-    near, answers = traffic.similarities(), traffic.answers
-    half = len(answers) // 2
-    scores, labels = shadow_labels(near[:half, :half], answers[:half])
+def _split(
+    traffic: Traffic,
+    judged: Scores,
+    hindsight: bool,
+    tallies: dict[tuple[float, str], Tally],
+) -> None:
+    half = len(traffic.texts) // 2
+    order = np.arange(len(traffic.texts))
+    first, second = traffic.take(order[:half]), traffic.take(order[half:])
+    values, labels = shadow_labels(first, judged)
     ways: dict[str, Callable[[float], Outcome]] = {
-        "continuing": lambda t: threshold_run(near, answers, t, half),
-        "from empty": lambda t: threshold_run(near[half:, half:], answers[half:], t),
+        "continuing": cache(lambda t: threshold_run(traffic, judged, t, half)),
+        "from empty": cache(lambda t: threshold_run(second, judged, t)),
     }
     for budget in BUDGETS:
-        threshold = calibrate(scores, labels, budget).threshold
+        threshold = calibrate(values, labels, budget).threshold
         for way, run in ways.items():
             outcome = None if threshold is None else run(threshold)
             tallies.setdefault((budget, way), Tally()).add(outcome, budget)
@@ -109,47 +124,62 @@ def _split(traffic: Traffic, hindsight: bool, tallies: dict[tuple[float, str], T
 
 
 @app.command()
-def online(names: list[str], seeds: int = 20, compare: int = 5, size: int = SIZE) -> None:
-    """Learn while serving."""
+def online(
+    names: list[str],
+    seeds: int = 20,
+    compare: int = 5,
+    size: int = SIZE,
+    evaluator: str = "default",
+    noise: float = 0.0,
+) -> None:
+    """Learn while serving; `noise` is the share of labels that are wrong."""
+    judged = scores(evaluator)
     for name in names:
         source = load(name.removesuffix("+zipf"))
         tallies: dict[tuple[float, str], Tally] = {}
         for seed in range(seeds):
             zipf = name.endswith("+zipf")
             traffic = source.zipf(seed, size, size // 4) if zipf else source.shuffled(seed, size)
-            _online(traffic, seed, seed < compare, tallies)
+            _online(Stream(traffic, judged, seed, noise), seed < compare, tallies)
         for (budget, what), tally in sorted(tallies.items()):
             print(f"{name:20} {budget:.2f} {what:22} {tally}", flush=True)
 
 
-def _online(
-    traffic: Traffic, seed: int, compare: bool, tallies: dict[tuple[float, str], Tally]
-) -> None:
-    near = traffic.similarities()
+@dataclass(frozen=True)
+class Stream:
+    """One run's traffic, and how it is looked at."""
+
+    traffic: Traffic
+    judged: Scores
+    seed: int
+    noise: float
+
+    def run(self, policy: Policy, **how: bool) -> Outcome:
+        return policy_run(policy, self.traffic, self.judged, noise=self.noise, **how)
+
+
+def _online(stream: Stream, compare: bool, tallies: dict[tuple[float, str], Tally]) -> None:
     for budget in BUDGETS:
-        verified = policy_run(VerifiedPolicy(budget, seed=seed), traffic, near)
+        verified = stream.run(VerifiedPolicy(budget, seed=stream.seed))
         outcomes: dict[str, Outcome | None] = {"verified": verified}
         if compare:
-            outcomes |= _compared(traffic, near, seed, budget, verified)
+            outcomes |= _compared(stream, budget, verified)
         for what, outcome in outcomes.items():
             tallies.setdefault((budget, what), Tally()).add(outcome, budget)
 
 
-def _compared(
-    traffic: Traffic, near: NDArray[np.float32], seed: int, budget: float, verified: Outcome
-) -> dict[str, Outcome | None]:
+def _compared(stream: Stream, budget: float, verified: Outcome) -> dict[str, Outcome | None]:
     @cache
     def static(threshold: float) -> Outcome:
-        return policy_run(ThresholdPolicy(threshold), traffic, near)
+        return stream.run(ThresholdPolicy(threshold))
 
-    published = policy_run(
-        PublishedRule(budget, seed), traffic, near, exact_tier=False, insert_if_different=True
-    )
-    exact = _repeats(traffic.texts)
+    exact = _repeats(stream.traffic.texts)
     none = np.zeros(len(exact), bool)
     return {
-        "calibrated": policy_run(CalibratedPolicy(budget, seed=seed), traffic, near),
-        "vCache published": published,
+        "calibrated": stream.run(CalibratedPolicy(budget, seed=stream.seed)),
+        "vCache published": stream.run(
+            PublishedRule(budget, stream.seed), exact_tier=False, insert_if_different=True
+        ),
         "static, hindsight": best_in_hindsight(static, budget)[1],
         "static, same false": best_in_hindsight(static, max(verified.false_hit_rate, 1e-9))[1],
         "exact tier alone": Outcome(exact, none, none),
@@ -157,8 +187,8 @@ def _compared(
 
 
 def _repeats(texts: list[str]) -> NDArray[np.bool_]:
-    seen: set[str] = set()
-    return np.array([text in seen or bool(seen.add(text)) for text in texts])
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(text, i) < i for i, text in enumerate(texts)])
 
 
 def allowed(runs: int, rate: float = 0.05, level: float = 0.05) -> int:

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.policy_scores import Scores
 from benchmarks.questions import read, vectors
 from semcache_core.embedders import make_embedder
-from semcache_core.models import Action, Candidate, Entry, Matrix, Query, Score, Scored
+from semcache_core.models import Action, Candidate, Entry, Matrix, Query, Scored
 from semcache_core.protocols import Learner, Policy
 
 NEIGHBOURS = 8
+FLOOR = 0.5
+"""Cosine below which nothing is looked at."""
 GONE = np.float32(-9.0)
 """Added to the similarity of what is not in the cache."""
 
@@ -73,12 +76,23 @@ class Outcome:
 
 def load(name: str) -> Traffic:
     """One of the data sets as traffic, in file order, each text once."""
-    rows = read(name)
-    wants = _pairs(rows) if "a" in rows[0] else _groups(rows)
+    wants = _wants(name)
     numbers = {answer: i for i, answer in enumerate(dict.fromkeys(wants.values()))}
     texts = list(wants)
     answers = np.array([numbers[wants[text]] for text in texts])
     return Traffic(name, texts, answers, vectors(make_embedder("all-MiniLM-L6-v2"), texts))
+
+
+def _wants(name: str) -> dict[str, str]:
+    """The answer that each text wants, by name."""
+    rows = read(name)
+    if "a" in rows[0]:
+        return _pairs(rows)
+    if "origin" in rows[0]:
+        return {row[side]: row["origin"] for row in rows for side in ("similar", "origin")}
+    if "rewrite" in rows[0]:
+        return {row["rewrite"]: row["rewrite"] for row in rows}
+    return _groups(rows)
 
 
 def _groups(rows: list[dict[str, Any]]) -> dict[str, str]:
@@ -116,85 +130,96 @@ def _pairs(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {text: group[0] for group in several + single for text in group}
 
 
-def threshold_run(
-    near: NDArray[np.float32], answers: NDArray[np.int64], threshold: float, warm: int = 0
-) -> Outcome:
+class Cache:
+    """A cache in which some requests of a stream are stored; the others are yet to come."""
+
+    def __init__(self, traffic: Traffic, scores: Scores, stored: int = 0) -> None:
+        """The first `stored` requests are in it from the start."""
+        self.traffic, self._scores = traffic, scores
+        self._near = traffic.similarities()
+        self._absent = np.full(len(traffic.texts), GONE)
+        self._absent[:stored] = 0.0
+        self._entries = [
+            Entry(str(i), "scope", "", b"answer %d" % i, created=0.0, query=text)
+            for i, text in enumerate(traffic.texts)
+        ]
+
+    def query(self, i: int) -> Query:
+        return Query(self.traffic.texts[i], self.traffic.vectors[i])
+
+    def look(self, i: int, floor: float = FLOOR) -> list[Scored]:
+        """The nearest stored ones for the i'th request, as a lookup hands them to its policy."""
+        row = self._near[i, :i] + self._absent[:i]
+        k = min(NEIGHBOURS, len(row))
+        top = np.argpartition(-row, k - 1)[:k] if k else []
+        near = [Candidate(self._entries[j], float(row[j])) for j in top if row[j] >= floor]
+        near.sort(key=lambda one: -one.similarity)
+        return self._scores(self.query(i), near)
+
+    def store(self, i: int) -> None:
+        self._absent[i] = 0.0
+
+    def right(self, best: Scored, i: int) -> bool:
+        """Whether a candidate's answer is what the i'th request wants."""
+        answers = self.traffic.answers
+        return bool(answers[int(best.candidate.entry.key)] == answers[i])
+
+
+def threshold_run(traffic: Traffic, scores: Scores, threshold: float, warm: int = 0) -> Outcome:
     """A static threshold; the first `warm` requests only fill the cache. Misses are stored."""
-    n = len(answers)
-    absent = np.full(n, GONE)
-    absent[:warm] = 0.0
+    cache, n = Cache(traffic, scores, warm), len(traffic.texts)
     hit, wrong = np.zeros(n, bool), np.zeros(n, bool)
     for i in range(warm, n):
-        if i:
-            row = near[i, :i] + absent[:i]
-            j = int(row.argmax())
-            if row[j] >= threshold:
-                hit[i], wrong[i] = True, answers[j] != answers[i]
-                continue
-        absent[i] = 0.0
+        best = next(iter(cache.look(i)), None)
+        if best is not None and best.value >= threshold:
+            hit[i], wrong[i] = True, not cache.right(best, i)
+        else:
+            cache.store(i)
     return Outcome(np.zeros(n - warm, bool), hit[warm:], wrong[warm:])
 
 
 def shadow_labels(
-    near: NDArray[np.float32], answers: NDArray[np.int64]
+    traffic: Traffic, scores: Scores
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Score and label of the nearest earlier request: nothing served, everything stored."""
-    best = [int(near[i, :i].argmax()) for i in range(1, len(answers))]
-    scores = np.array([near[i, j] for i, j in enumerate(best, 1)], float)
-    return scores, np.asarray(answers[best] == answers[1:])
+    """Score and label of each request's best candidate: nothing served, everything stored."""
+    cache = Cache(traffic, scores, len(traffic.texts))
+    looked = [(i, cache.look(i)) for i in range(len(traffic.texts))]
+    best = [(i, scored[0]) for i, scored in looked if scored]
+    values = np.array([one.value for _, one in best])
+    return values, np.array([cache.right(one, i) for i, one in best], bool)
 
 
 def policy_run(
     policy: Policy,
     traffic: Traffic,
-    near: NDArray[np.float32],
+    scores: Scores,
     *,
     exact_tier: bool = True,
     insert_if_different: bool = False,
+    noise: float = 0.0,
 ) -> Outcome:
-    """A policy on a stream from empty; labels are the true ones."""
-    n = len(traffic.texts)
-    entries = [
-        Entry(str(i), "scope", "", b"answer %d" % i, created=0.0, query=text)
-        for i, text in enumerate(traffic.texts)
-    ]
-    absent = np.full(n, GONE)
+    """A policy on a stream from empty; labels are the true ones but for a share of `noise`."""
+    cache, n = Cache(traffic, scores), len(traffic.texts)
+    liar = np.random.default_rng(n).random(n) < noise
     known: set[str] = set()
     exact, hit, wrong = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
     for i, text in enumerate(traffic.texts):
         if exact_tier and text in known:
             exact[i] = True
             continue
-        query = Query(text, traffic.vectors[i])
-        decision = policy.decide(query, _nearest(near[i, :i] + absent[:i], entries))
+        query = cache.query(i)
+        decision = policy.decide(query, cache.look(i, policy.floor))
         best = next(iter(decision.chosen), None)
-        right = best is not None and _right(traffic, best, i)
+        right = best is not None and cache.right(best, i)
         if decision.action is Action.SERVE:
             hit[i], wrong[i] = True, not right
             continue
         if best is not None and isinstance(policy, Learner):
-            policy.observe(query, best, right)
+            policy.observe(query, best, right != liar[i])
         known.add(text)
         if not (right and insert_if_different):
-            absent[i] = 0.0
+            cache.store(i)
     return Outcome(exact, hit, wrong)
-
-
-def _right(traffic: Traffic, best: Scored, i: int) -> bool:
-    return bool(traffic.answers[int(best.candidate.entry.key)] == traffic.answers[i])
-
-
-def _nearest(row: NDArray[np.float32], entries: list[Entry]) -> list[Scored]:
-    k = min(NEIGHBOURS, len(row))
-    if not k:
-        return []
-    top = np.argpartition(-row, k - 1)[:k]
-    order = top[np.argsort(-row[top])]
-    return [
-        Scored(Candidate(entries[j], float(row[j])), Score(float(row[j]), "cosine"))
-        for j in order
-        if row[j] > -1.0
-    ]
 
 
 def best_in_hindsight(
