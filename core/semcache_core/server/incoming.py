@@ -96,6 +96,7 @@ class Gate:
             exact=[self._upstream.url, query, account],
             turns=self._settings.turns,
             ignored=self._settings.ignored,
+            templates=self._settings.templates,
             stream_usage=self._settings.stream_usage,
         )
 

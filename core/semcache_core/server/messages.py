@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from semcache_core.server.templates import Template, question_in
+
 Kind = Literal["question", "after tools", "react"]
 _REACT = re.compile(r"^(?:Thought|Action|Observation):", re.MULTILINE)
 _TEXTS = ("text", "input_text", "output_text")
@@ -32,7 +34,7 @@ class Split:
     """Why there is no question."""
 
 
-def split(messages: Sequence[Mapping[str, Any]]) -> Split:
+def split(messages: Sequence[Mapping[str, Any]], templates: Sequence[Template] = ()) -> Split:
     """Find the question. Raises `TypeError` or `AttributeError` for what are no messages."""
     ids: dict[str, str] = {}
     plain = [_message(one, ids) for one in messages]
@@ -48,10 +50,11 @@ def split(messages: Sequence[Mapping[str, Any]]) -> Split:
     kind: Kind = "after tools" if after_tools else "question"
     if kind == "question" and _REACT.search(text):
         kind = "react"
-    question = text.strip()
-    if not question or "\n" in question:  # line breaks: likely a template with its context
+    found = question_in(text, templates)
+    if found is None:
         return Split(None, plain, plain, kind, "the last message is more than one paragraph")
-    user = {**plain[last], "content": others}
+    question, around = found
+    user = {**plain[last], "content": [*around, *others]}
     return Split(question, [*plain[:last], user, *tail], plain, kind)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from semcache_core.keys import make_prompt
 from semcache_core.models import Prompt
 from semcache_core.server.messages import Kind, Split
+from semcache_core.server.templates import Template
 from semcache_core.turns import Mode, Turns
 
 # How an answer is delivered, and not what it says.
@@ -28,6 +29,7 @@ class Place:
     """The upstream, the path's query, and the headers that an answer may depend on."""
     turns: Turns
     ignored: tuple[str, ...]
+    templates: tuple[Template, ...] = ()
     stream_usage: bool = True
     """Whether streams are always asked for their usage."""
 

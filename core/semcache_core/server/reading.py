@@ -87,8 +87,12 @@ def _turns(name: str, value: Any) -> Turns:
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise ConfigError(f"{name}: {value!r} was given; give a list of fields' names")
+        raise ConfigError(f"{name}: {value!r} was given; give a list of texts")
     return tuple(value)
+
+
+def _texts(name: str, value: Any) -> Any:
+    return _names(name, [value] if isinstance(value, str) else value)
 
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
@@ -102,6 +106,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "statistics": _switch,
     "turns": _turns,
     "ignored": _names,
+    "templates": _texts,
 }
 
 

@@ -84,6 +84,9 @@ class Replies:
 
     def _stored(self, data: bytes) -> dict[str, Any]:
         answer = Reply(200, data).answer
-        if answer is None or self.endpoint.unfit(answer):
-            raise PayloadError("the stored answer is not one of this endpoint's")
-        return answer
+        try:
+            if answer is not None and not self.endpoint.unfit(answer):
+                return answer
+        except (AttributeError, TypeError, KeyError) as error:  # not in the form of an answer
+            raise PayloadError(f"the stored answer is malformed: {error!r}") from error
+        raise PayloadError("the stored answer is not one of this endpoint's")

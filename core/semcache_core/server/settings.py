@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from semcache_core.errors import ConfigError
+from semcache_core.server.templates import Template
 from semcache_core.turns import Turns
 
 DEFAULT_MAX_BODY = 32 * 1024 * 1024  # bytes: a request with several images
@@ -31,8 +32,9 @@ class ServerSettings:
     `timeout` and `connect_timeout` are in seconds: how long the upstream may be silent.
     `max_body` is in bytes. `turns` says which turns are cached and how. `stream_usage`: streams
     are asked for their usage upstream, so that a stored answer has it; off for upstreams that
-    refuse the field. `ignored` are fields of a request that no answer depends on. `statistics`:
-    the page at `/`, `/stats` and `/metrics` are there.
+    refuse the field. `ignored` are fields of a request that no answer depends on. `templates`
+    (texts, or `Template`s) say which part of a longer message is its question. `statistics`: the
+    page at `/`, `/stats` and `/metrics` are there.
 
     Raises `ConfigError`.
     """
@@ -47,11 +49,13 @@ class ServerSettings:
     turns: Turns = field(default_factory=Turns)
     stream_usage: bool = True
     ignored: tuple[str, ...] = IGNORED
+    templates: tuple[Template, ...] = ()
     statistics: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", _base(self.upstream))
         object.__setattr__(self, "ignored", tuple(self.ignored))
+        object.__setattr__(self, "templates", _templates(self.templates))
         for name in ("timeout", "connect_timeout"):
             _positive(name, getattr(self, name))
         if not isinstance(self.max_body, int) or self.max_body < 1:
@@ -59,6 +63,7 @@ class ServerSettings:
         if not isinstance(self.turns, Turns):
             raise ConfigError(f"turns: {self.turns!r} was given; give a semcache_core.turns.Turns")
         tenants_by_digest(self.keys)
+        _header_value("upstream_api_key", self.upstream_api_key)
         if self.upstream_api_key and not self.keys and not self.open:
             raise ConfigError(
                 "upstream_api_key: it was given without keys, so anybody who reaches this server "
@@ -108,6 +113,17 @@ def _base(url: object) -> str:
         raise ConfigError("upstream: the URL holds a query; give it without")
     path = parts.path.rstrip("/") or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _templates(given: Sequence[Template | str]) -> tuple[Template, ...]:
+    several = [given] if isinstance(given, str) else given
+    return tuple(one if isinstance(one, Template) else Template(one) for one in several)
+
+
+def _header_value(name: str, value: str | None) -> None:
+    if value is not None and not (value and value.isascii() and value.isprintable()):
+        # What was given is not repeated: it is a key.
+        raise ConfigError(f"{name}: it is empty, or holds characters that no key has")
 
 
 def _positive(name: str, value: object) -> None:

@@ -58,7 +58,9 @@ def returned(headers: httpx.Headers) -> dict[str, str]:
     return {
         name: value
         for name, value in headers.items()
-        if name not in _HOP | _UNDONE and not name.startswith(PREFIX.rstrip("-"))
+        if name not in _HOP | _UNDONE
+        if value.isascii()  # what is in another encoding cannot be sent on
+        if not name.startswith(PREFIX.rstrip("-"))
     }
 
 
@@ -128,12 +130,12 @@ class Upstream:
     async def _sent(self, out: Outgoing) -> AsyncIterator[httpx.Response]:
         try:
             request = self._client.build_request(
-                out.method, self.url + out.path, headers=dict(out.headers), content=out.content
+                out.method, self.url + out.path, headers=_encoded(out.headers), content=out.content
             )
         except (httpx.InvalidURL, ValueError) as error:
-            raise Refused(
-                failed(400, f"The request cannot be passed on: {error}", "bad_request")
-            ) from error
+            # Their own words may repeat a key.
+            words = "The request cannot be passed on: its path or a header is malformed."
+            raise Refused(failed(400, words, "malformed_request")) from error
         response = await self._client.send(request, stream=True)
         try:
             yield response
@@ -157,6 +159,11 @@ class Upstream:
         if isinstance(error, httpx.ConnectError):
             return failed(502, "The upstream cannot be reached.", "upstream_unreachable")
         return failed(502, f"The upstream broke off ({name}).", "upstream_failed")
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """As they came over the wire; httpx itself takes ASCII only."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def _check_stream(response: httpx.Response) -> None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from servers import program
 
 from .conftest import Serve, Served, said
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-needs_a_browser = pytest.mark.skipif(
-    CHROMIUM is None and "SEMCACHE_REQUIRE_SERVERS" not in os.environ,
-    reason="chromium is not installed",
-)
 EVIL = "How do I reset <img src=x onerror=document.title='owned'> my password?"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's own Chromium: none is downloaded."""
+    chromium = program("chromium")
     with sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -57,7 +52,6 @@ def tile(page: Page, name: str) -> str:
     return page.locator(".tile", has_text=re.compile(f"{name}$")).locator("b").inner_text()
 
 
-@needs_a_browser
 def test_the_page_shows_live_counts(served: Served, page: Page) -> None:
     """They are there when it opens, and grow while it is open."""
     ask(served, "How do I reset my password?", "How can I reset my password?")
@@ -72,7 +66,6 @@ def test_the_page_shows_live_counts(served: Served, page: Page) -> None:
     expect(page.locator(".tile", has_text="lookups").locator("b")).to_have_text("3")
 
 
-@needs_a_browser
 def test_the_search_box_says_what_would_be_hit_and_why(served: Served, page: Page) -> None:
     """A hit with its question and score, a near miss with the guard's reason."""
     ask(served, "Where is order 4711?")
@@ -90,7 +83,6 @@ def test_the_search_box_says_what_would_be_hit_and_why(served: Served, page: Pag
     expect(page.locator("#found")).to_contain_text("Nothing here is found by meaning yet")
 
 
-@needs_a_browser
 def test_stored_text_stays_text(served: Served, page: Page) -> None:
     """A question that looks like HTML is shown and not run."""
     ask(served, EVIL)
@@ -102,7 +94,6 @@ def test_stored_text_stays_text(served: Served, page: Page) -> None:
     assert page.title() == "semcache"
 
 
-@needs_a_browser
 def test_the_page_asks_for_a_key_where_one_is_needed(serve: Serve, page: Page) -> None:
     """Without it nothing is shown; with it, this tenant's entries."""
     digest = f"sha256:{hashlib.sha256(b'sk-acme').hexdigest()}"
@@ -122,7 +113,6 @@ def test_the_page_asks_for_a_key_where_one_is_needed(serve: Serve, page: Page) -
     assert stored == '[0,""]'
 
 
-@needs_a_browser
 def test_nothing_comes_from_elsewhere(served: Served, page: Page) -> None:
     """Every request of the page goes to the server that it came from; it fits a telephone."""
     asked: list[str] = []

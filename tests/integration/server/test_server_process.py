@@ -179,7 +179,7 @@ def test_a_start_that_cannot_work_is_told(
         ({"upstream": "http://x", "open": "maybe"}, "give true or false"),
         ({"upstream": "http://x", "turns": "off"}, "give a mapping"),
         ({"upstream": "http://x", "turns": {"tool_call": "exact"}}, "did you mean 'tool_calls'?"),
-        ({"upstream": "http://x", "ignored": "user"}, "a list of fields' names"),
+        ({"upstream": "http://x", "ignored": "user"}, "a list of texts"),
         ({"upstream": "http://x", "upstream_api_key": "sk-1"}, "a secret is written out"),
         ({"upstream": "http://x", "keys": ["a"]}, "give tenant: digest"),
         ({"upstream": "http://x", "grace": True}, "server.grace"),

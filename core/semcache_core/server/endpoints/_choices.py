@@ -12,7 +12,8 @@ from semcache_core.server.pieces import new_id
 
 _CUT_SHORT = {"length", "max_tokens", "model_length"}
 _FILTERED = {"content_filter", "refusal", "safety", "blocklist"}
-_OF_EACH = ("object", "choices", "usage")  # fields of a chunk that are not the answer's as they are
+# Fields of a chunk that are not the answer's as they are; the last one is padding.
+_OF_EACH = ("object", "choices", "usage", "obfuscation")
 
 
 def chunks_of(events: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Chat:
         if not isinstance(messages, list) or not messages:
             raise NotUnderstood("the request has no messages")
         try:
-            found = split(messages)
+            found = split(messages, place.templates)
         except (TypeError, AttributeError) as error:
             raise NotUnderstood("the messages are not in the form of a chat") from error
         return planned(self.kind, body, "messages", found, place)
@@ -100,7 +100,8 @@ def _unfit(message: Mapping[str, Any]) -> str:
 
 def _whole(choice: dict[str, Any]) -> dict[str, Any]:
     """A joined choice as a request without `stream` has it: calls are in order, not numbered."""
-    message: dict[str, Any] = {"role": "assistant", "content": None} | choice.pop("delta", {})
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    message |= choice.pop("delta", None) or {}
     calls = message.get("tool_calls")
     if calls:
         message["tool_calls"] = [{k: v for k, v in c.items() if k != "index"} for c in calls]

@@ -32,7 +32,7 @@ class Embedding:
         """Raises `PayloadError`."""
         try:
             item = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PayloadError(f"the stored embedding is not JSON: {error}") from error
         if not isinstance(item, dict) or "embedding" not in item:
             raise PayloadError("the stored answer is not an embedding")

@@ -42,7 +42,7 @@ class Responses:
         if not isinstance(items, list) or not items:
             raise NotUnderstood("the request has no input")
         try:
-            found: Split = split(items)
+            found: Split = split(items, place.templates)
         except (TypeError, AttributeError) as error:
             raise NotUnderstood("the input is not a list of items") from error
         return planned(self.kind, body, "input", found, place)
