@@ -156,7 +156,7 @@ def mariadb() -> Iterator[tuple[str, Server | None]]:
         )
         command: list[str | Path] = [server, "--no-defaults", f"--datadir={data}", f"--port={port}"]
         command += [f"--socket={home / 'socket'}", "--bind-address=127.0.0.1"]
-        command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"]
+        command += ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=16M"]
         url = f"mariadb+pymysql://root@127.0.0.1:{port}/test?charset=utf8mb4"
         with running(command, lambda: _connects(url), user) as process:
             yield url, process

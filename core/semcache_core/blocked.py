@@ -3,38 +3,63 @@
 from __future__ import annotations
 
 import json
+import time
 from threading import Lock
 
+from semcache_core.errors import StoreClosed, StoreError
 from semcache_core.store import Store
 
 _NAME = "blocked"
 _KEPT = 10_000  # pairs; the oldest go first. A fresh answer under the prompt's own key soon makes
 # the block needless, since the exact match then comes first.
+_EVERY = 1.0
+"""Seconds after which what other processes reported is looked for."""
+
+Pair = tuple[str, str]
 
 
 class Blocked:
-    """Read once at the first question, written at every report."""
+    """Read when it is a second old, written at every report, never over another's."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = Lock()
-        self._pairs: dict[tuple[str, str], None] | None = None
+        self._text: str | None = None
+        self._pairs: dict[Pair, None] | None = None
+        self._fresh_until = 0.0
 
     def is_blocked(self, prompt_key: str, entry_key: str) -> bool:
-        """Whether this entry was reported wrong for this prompt."""
+        """Whether this entry was reported wrong for this prompt. Raises `StoreError`."""
         return (prompt_key, entry_key) in self._loaded()
 
     def block(self, prompt_key: str, entry_key: str) -> None:
-        """Never serve this entry for this prompt again."""
+        """Never serve this entry for this prompt again. Raises `StoreError`."""
         with self._lock:
-            pairs = self._loaded()
-            pairs[prompt_key, entry_key] = None
-            kept = list(pairs)[-_KEPT:]
-            self._pairs = dict.fromkeys(kept)
-            self._store.set_meta(_NAME, json.dumps(kept))
+            while True:
+                held = self._store.meta(_NAME)
+                kept = list(_parsed(held) | {(prompt_key, entry_key): None})[-_KEPT:]
+                text = json.dumps(kept)
+                if self._store.swap_meta(_NAME, held, text):
+                    break
+            self._text, self._pairs = text, dict.fromkeys(kept)
 
-    def _loaded(self) -> dict[tuple[str, str], None]:
-        if self._pairs is None:
-            stored = json.loads(self._store.meta(_NAME) or "[]")
-            self._pairs = dict.fromkeys((prompt, entry) for prompt, entry in stored)
-        return self._pairs
+    def _loaded(self) -> dict[Pair, None]:
+        pairs = self._pairs
+        if pairs is not None and time.monotonic() < self._fresh_until:
+            return pairs
+        try:
+            text = self._store.meta(_NAME)
+        except StoreClosed:
+            raise
+        except StoreError:
+            if pairs is None:
+                raise
+            text = self._text  # what is known still holds
+        if pairs is None or text != self._text:
+            self._text, self._pairs = text, _parsed(text)
+        self._fresh_until = time.monotonic() + _EVERY
+        return self._pairs or {}
+
+
+def _parsed(text: str | None) -> dict[Pair, None]:
+    return dict.fromkeys((prompt, entry) for prompt, entry in json.loads(text or "[]"))

@@ -24,8 +24,8 @@ from semcache_core.errors import (
     StoreClosed,
     StoreReplaced,
 )
-from semcache_core.expiry import check_rule, take
-from semcache_core.models import Change, Entry, Figures
+from semcache_core.expiry import ORDERED, check_rule, take
+from semcache_core.models import Change, Entry, Figures, Usage
 from semcache_core.waiting import Breaker
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class RedisEntries:
         return int(self._read(lambda: self._client.zcard(f"{self._p}:scope:{scope}")))
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
-        check_rule(rule)
+        check_rule(rule, ORDERED)
         limit = max(excess, _PAGE)
         while True:
             ordered = self._victims(rule, limit, now)
@@ -148,6 +148,16 @@ class RedisEntries:
 
     def expired(self, now: float, limit: int) -> list[str]:
         return self._expired(now, limit)
+
+    def sample(self, count: int) -> list[Usage]:
+        keys = self._ordered("random", count)
+        rows = self._fetch(keys, _LIGHT)
+        infos = self._read(lambda: self._client.hmget(f"{self._p}:info", keys)) if keys else []
+        return [
+            Usage(key, int(orjson.loads(info)[2]), entry.uses, entry.tokens, entry.last_used)
+            for (key, row), info in zip(rows, infos, strict=True)
+            if info and (entry := to_entry(key, row))
+        ]
 
     def meta(self, name: str) -> str | None:
         found = self._read(lambda: self._client.hget(f"{self._p}:meta", name))

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import ssl
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,12 +117,15 @@ def http_client(server: ChromaServer) -> Any:
         heartbeat, timeout=server.timeout, headers=headers, verify=_context(server.verify)
     )
     answer.raise_for_status()
-    client = chromadb.HttpClient(
-        server.address,
-        ssl=server.address.startswith("https"),
-        headers=headers,
-        settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=server.verify),
-    )
+    with warnings.catch_warnings():
+        # chromadb hands a file's name to httpx, which would rather have it another way.
+        warnings.filterwarnings("ignore", "`verify=<str>`", DeprecationWarning)
+        client = chromadb.HttpClient(
+            server.address,
+            ssl=server.address.startswith("https"),
+            headers=headers,
+            settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=server.verify),
+        )
     for session in _sessions(client):
         session.timeout = httpx.Timeout(server.timeout)
     return client

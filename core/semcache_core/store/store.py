@@ -263,6 +263,11 @@ class Store:
         self._check_open()
         self._entries.set_meta(name, value)
 
+    def swap_meta(self, name: str, old: str | None, new: str) -> bool:
+        """Set it only if it is `old` now; whether it was. Raises `StoreError`."""
+        self._check_open()
+        return self._entries.swap_meta(name, old, new)
+
     def flush(self) -> None:
         """Return when use counts and the index are written. Raises `StoreError`."""
         self._check_open()
