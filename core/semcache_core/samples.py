@@ -18,16 +18,8 @@ from semcache_core.evaluation import Asked, Pair
 Family = dict[str, list[str]]
 """Groups that look alike, by name; the wordings of one group are served by one answer."""
 
-_FRAMES = (
-    "{}",
-    "{}",
-    "{}",
-    "Hello! {}",
-    "Hi, {}",
-    "Good morning. {}",
-    "{} Thank you.",
-    "{} Thanks!",
-)
+_OPENINGS = ("", "", "", "Hello! ", "Hi, ", "Good morning. ", "Hey! ", "Quick question: ")
+_ENDINGS = ("", "", "", " Thank you.", " Thanks!", " Thanks in advance.", " Many thanks!")
 
 
 @cache
@@ -56,7 +48,7 @@ def pairs() -> list[Pair]:
 
 
 def traffic(count: int, seed: int = 0) -> list[Asked]:
-    """Questions as they arrive: a few groups often, most seldom (Zipf), in frames of politeness."""
+    """Questions as they arrive, greetings and thanks included: a few groups often (Zipf)."""
     draw = random.Random(seed)  # noqa: S311  # examples are drawn, not secrets
     groups = list(_groups().items())
     draw.shuffle(groups)
@@ -66,7 +58,7 @@ def traffic(count: int, seed: int = 0) -> list[Asked]:
 
 
 def _framed(text: str, draw: random.Random) -> str:
-    return draw.choice(_FRAMES).format(text)
+    return f"{draw.choice(_OPENINGS)}{text}{draw.choice(_ENDINGS)}"
 
 
 def _groups() -> Family:

@@ -327,6 +327,36 @@ async def test_shapes_on_the_event_loop(way: Any, minilm: Any) -> None:
     await framework.cache.aclose()
 
 
+@pytest.mark.parametrize("shape", [LastTurns(2), AllContent()], ids=repr)
+def test_what_differs_a_turn_ago_is_not_outvoted(shape: Any, asking: Any) -> None:
+    """Each text is compared with the one in its place: another country, another question misses."""
+    framework = asking(shape)
+    framework.ask(talk("How long does it take?", "Do you ship to Norway?"))
+    framework.ask(talk("How long does it take?", "Can you ship to Norway?"))
+    assert framework.calls == 1
+    framework.ask(talk("How long does it take?", "Do you ship to Sweden?"))
+    framework.ask(talk("How much does it cost?", "Do you ship to Norway?"))
+    assert framework.calls == 3
+
+
+@pytest.mark.parametrize("framework", ["langchain", "llamaindex"])
+def test_a_sequence_of_turns_is_compared_turn_by_turn(framework: str, minilm: Any) -> None:
+    """`conversation="sequence"` with the default evaluator, in both frameworks."""
+    if framework == "langchain":
+        asking: Any = LangChain(None, minilm, conversation="sequence")
+    else:
+        asking = LlamaIndex(None, minilm)
+        plain = asking.provider.openai()
+        asking.model = llamaindex_semcache.cached(plain, asking.cache, conversation="sequence")
+    asking.ask(talk("How long does it take?", "Do you ship to Norway?"))
+    asking.ask(talk("How long does it take?", "Can you ship to Norway?"))
+    assert asking.calls == 1
+    asking.ask(talk("How long does it take?", "Do you ship to Sweden?"))
+    asking.ask(talk("How long does it take?", "What is the weather in Paris?"))
+    assert asking.calls == 3
+    asking.cache.close()
+
+
 def png(colour: tuple[int, int, int], size: int = 16) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (size, size), colour).save(file, "PNG")

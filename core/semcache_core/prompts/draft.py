@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from semcache_core.errors import ConfigError
+from semcache_core.questions import joined
 
 Dropped = Literal["exact", "ignore"]
 """What becomes of text that a question leaves out: it must match exactly, or is ignored."""
@@ -120,7 +121,7 @@ def asked(draft: Draft) -> Draft:
 
 def taken(draft: Draft, places: Sequence[int]) -> Draft:
     """With the texts of some messages as the question."""
-    question = "\n".join(draft.said[n].text or "" for n in places)
+    question = joined([draft.said[n].text or "" for n in places])
     said = tuple(
         replace(one, text=None) if n in places else one for n, one in enumerate(draft.said)
     )

@@ -10,6 +10,7 @@ from typing import Any
 from semcache_core.errors import ConfigError
 from semcache_core.prompts.draft import Draft, Dropped, Shape, asked, check_dropped
 from semcache_core.prompts.templates import extracted, pattern_of, variables_of
+from semcache_core.questions import joined, parts
 
 NAMES = ("question", "query", "query_str", "input")
 """What templates usually call the question."""
@@ -33,12 +34,18 @@ class Without(Shape):
         draft = asked(draft)
         if draft.question is None:
             return draft
+        cut = [self._cut(text) for text in parts(draft.question)]
+        question = joined([text for text, _ in cut])
+        return replace(draft, question=question, beside=(*draft.beside, [at for _, at in cut]))
+
+    def _cut(self, text: str) -> tuple[str, list[str | None]]:
+        """What is left of a text, and what was cut out, with None for what was left between."""
         # The longest first: a text may be the beginning of another.
         longest = sorted(self.texts, key=len, reverse=True)
-        parts = re.split(f"({'|'.join(map(re.escape, longest))})", draft.question)
-        kept = [part.strip() for part in parts[::2] if part.strip()]
-        places = [part if n % 2 else None for n, part in enumerate(parts) if part.strip()]
-        return replace(draft, question="\n".join(kept), beside=(*draft.beside, places))
+        found = re.split(f"({'|'.join(map(re.escape, longest))})", text)
+        kept = [part.strip() for part in found[::2] if part.strip()]
+        places = [part if n % 2 else None for n, part in enumerate(found) if part.strip()]
+        return "\n".join(kept), places
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -78,7 +85,7 @@ class WithoutTemplate(Shape):
         values = extracted(self._pattern, draft.question)
         if values is None:
             return draft.failed("the prompt does not follow the question's template")
-        question = "\n".join(values.pop(name) for name in self.names)
+        question = joined([values.pop(name) for name in self.names])
         return replace(draft, question=question, beside=(*draft.beside, values))
 
 

@@ -31,7 +31,7 @@ from semcache_core.prompts import (
     WithoutTemplate,
 )
 from semcache_core.prompts.images import content_of
-from semcache_core.questions import pieces
+from semcache_core.questions import parts, pieces
 
 TALK = (
     Said("system", "Be brief."),
@@ -65,7 +65,7 @@ def one(text: str) -> list[Said]:
 )
 def test_whose_words_are_the_question(shape, question) -> None:
     """Each reader takes the words that its name says."""
-    assert shape.read(TALK).question == question
+    assert parts(shape.read(TALK).question) == question.split("\n")
 
 
 def changed(place: int) -> list[Said]:
@@ -187,7 +187,7 @@ def test_several_variables_can_be_the_question() -> None:
     template = SimpleNamespace(template="{language}: {title} - {wish}")
     shape = WithoutTemplate(template, "wish", "title")
     draft = shape.read(one("de: Mail - make it short"))
-    assert draft.question == "make it short\nMail"
+    assert parts(draft.question) == ["make it short", "Mail"]
     assert draft.beside[-1] == {"language": "de"}
 
 
