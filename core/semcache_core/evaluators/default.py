@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semcache_core.evaluators._base import BaseEvaluator
-from semcache_core.evaluators.compose import all_of, guarded, required
+from semcache_core.evaluators.careful import Careful
+from semcache_core.evaluators.compose import all_of, required
 from semcache_core.evaluators.guards import Guards
 from semcache_core.evaluators.sequence import SequenceMatch
 from semcache_core.evaluators.verifier import Verifier
@@ -32,7 +33,7 @@ def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "core") 
     Neither part runs a model, so that the embedder is not asked for anything more than the
     vectors the cache has anyway; `embedder` says whose cosines the verifier will be given.
     """
-    return guarded(Guards(guards), Verifier())
+    return Careful(Guards(guards), Verifier())
 
 
 def conversation_evaluator(embedder: Embedder) -> BaseEvaluator:

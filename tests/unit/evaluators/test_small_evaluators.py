@@ -181,7 +181,9 @@ def test_the_verifier_agrees_with_its_file() -> None:
     for weight, sign in zip(model.weights, SIGNS.values(), strict=True):
         assert weight * sign >= 0
     same = Verifier().probability("reverse a list", "reverse a list", 0.9)
-    z = model.intercept + model.weights[0] * 0.9
+    weights = dict(zip(SIGNS, model.weights, strict=True))
+    z = model.intercept + weights["cosine"] * 0.9 + weights["gap"] * -math.log(0.1)
+    z += weights["all_said"]
     assert same == pytest.approx(1 / (1 + math.exp(-z)))
 
 

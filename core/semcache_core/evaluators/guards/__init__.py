@@ -23,6 +23,8 @@ from semcache_core.evaluators.guards import (
     negation,
     numbers,
     orders,
+    owners,
+    prepositions,
     questions,
     roles,
     substitution,
@@ -44,13 +46,15 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "kinds": kinds.differ,
         "names": names.differ,
         "roles": roles.differ,
+        "prepositions": prepositions.differ,
+        "owners": owners.differ,
         "questions": questions.differ,
         "orders": orders.differ,
         "substitution": substitution.differ,
         "constraints": constraints.differ,
     }
 )
-_SOFT = frozenset({"names", "substitution", "constraints"})
+_SOFT = frozenset({"orders", "names", "substitution", "constraints"})
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "off": (),
@@ -59,7 +63,7 @@ PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "strict": tuple(FINDERS),
     }
 )
-"""core: what a verifier behind the guards cannot judge. safe: what guards need that stand alone.
+"""core: what no score can make good. safe: what guards need that stand alone.
 strict: also what is added to or left out of a question, which costs paraphrases."""
 
 

@@ -47,6 +47,24 @@ _ONE_IS_NO_COUNT = frozenset(
 )
 
 
+_ROMAN = {
+    word: number
+    for number, word in enumerate(
+        ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv"], 1
+    )
+}
+_WORDS_TOO = frozenset({"i", "v", "x", "vi", "xi"})
+"""Roman numerals that mean something else unless they follow a name: a pronoun, an editor."""
+_NUMBERED = frozenset(
+    ["war", "part", "type", "phase", "chapter", "volume", "level", "class", "act", "stage", "title"]
+)
+_VERBS_OF_I = frozenset(
+    ["am", "have", "had", "was", "can", "could", "do", "did", "will", "would", "should", "need"]
+) | frozenset(
+    ["want", "get", "got", "like", "use", "know", "think", "feel", "must", "may", "see", "ask"]
+)
+
+
 class Quantity(NamedTuple):
     """A number of something."""
 
@@ -128,6 +146,9 @@ def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
     time = _CLOCK.fullmatch(tokens[start].text)
     if time:
         return _time(tokens, at, int(time[1]), int(time[2]))
+    roman = _roman(tokens, start)
+    if roman:
+        return 1, _plain(str(roman))
     decade = _DECADES.get(tokens[start].text)
     if decade:
         return 1, Quantity(f"{decade}s", decade, "decade")
@@ -136,6 +157,18 @@ def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
         return 0, None
     used, quantity = _with_unit(tokens, start + length, value, said, sign)
     return start - at + length + used, quantity
+
+
+def _roman(tokens: Sequence[Token], at: int) -> int:
+    """The value of a Roman numeral behind what it numbers ("Part II", "Henry V"); else 0."""
+    value = _ROMAN.get(tokens[at].text, 0)
+    if not value or at == 0 or not tokens[at - 1].text.isalpha():
+        return 0
+    before, after = tokens[at - 1], tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if tokens[at].text in _WORDS_TOO:
+        numbered = before.text in _NUMBERED or (before.capital and len(before.text) > 1)
+        return value if numbered and after not in _VERBS_OF_I else 0
+    return 0 if before.text in {"a", "an", "the", "my"} else value
 
 
 def _number(tokens: Sequence[Token], at: int) -> tuple[int, float, str]:

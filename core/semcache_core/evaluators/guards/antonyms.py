@@ -19,12 +19,22 @@ def differ(pair: Pair) -> str:
     if pair.a.negated != pair.b.negated:
         return ""
     found = opposites(pair)
-    return f"opposites: {found[0]} / {found[1]}" if found else ""
+    return f"opposites: {found[0]} / {found[1]}" if found else _worst(pair)
+
+
+_LEAST = frozenset({"worst", "least"})
+
+
+def _worst(pair: Pair) -> str:
+    """Who names no end of a scale means the upper one, hence this one must not go unsaid."""
+    a, b = pair.a.every & _LEAST, pair.b.every & _LEAST
+    return f"only in one text: {', '.join(sorted(a ^ b))}" if bool(a) != bool(b) else ""
 
 
 def opposites(pair: Pair) -> tuple[str, str] | None:
     """A word that only `a` has and its opposite that only `b` has."""
-    only_a, only_b = pair.a.every - pair.b.every, pair.b.every - pair.a.every
+    a, b = pair.a.every | _graded(pair.a), pair.b.every | _graded(pair.b)
+    only_a, only_b = a - b, b - a
     if not only_a or not only_b:
         return None
     return _listed(pair, only_b) or _prefixed(only_a, only_b)
@@ -44,8 +54,23 @@ def _listed(pair: Pair, only_b: frozenset[str]) -> tuple[str, str] | None:
 @noted
 def _turning(text: Text) -> list[tuple[str, frozenset[str]]]:
     """The words of the text that have opposites, with the stems of those."""
-    found = ((word, _table().get(stem(word))) for word in text.every)
+    found = ((word, _table().get(stem(word))) for word in text.every | _graded(text))
     return [(word, others) for word, others in found if others]
+
+
+@noted
+def _graded(text: Text) -> frozenset[str]:
+    """What "cheapest" and "slower" compare: "cheap", "slow"."""
+    return frozenset(base for word in text.every for base in _bases(word))
+
+
+@lru_cache(maxsize=16_384)
+def _bases(word: str) -> tuple[str, ...]:
+    cut = next((word.removesuffix(end) for end in ("est", "er") if word.endswith(end)), "")
+    if len(cut) < 3:
+        return ()
+    forms = (cut, cut + "e", cut[:-1] if cut[-1] == cut[-2] else cut, cut[:-1] + "y")
+    return tuple(dict.fromkeys(form for form in forms if form in _lexicon.antonyms()))
 
 
 @lru_cache(maxsize=1)

@@ -12,21 +12,26 @@ _REACH = 3
 
 def differ(pair: Pair) -> str:
     """What narrows one of the questions, when the other says all the rest of it."""
-    for left, other, text in (
-        (pair.left_a, pair.left_b, pair.a),
-        (pair.left_b, pair.left_a, pair.b),
+    for left, other, text, shorter in (
+        (pair.left_a, pair.left_b, pair.a, pair.b),
+        (pair.left_b, pair.left_a, pair.b, pair.a),
     ):
         if left and not other:
-            found = _constraints(left, text)
+            found = _constraints(left, text, shorter)
             if found:
                 return f"only in one question: {said(found)}"
     return ""
 
 
-def _constraints(left: Words, text: Text) -> Words:
+def _constraints(left: Words, text: Text, shorter: Text) -> Words:
     marks = _lexicon.labelled("constraints.txt")["marks"]
-    opened = _opened(text)
+    opened = frozenset[str]() if _telegraphic(shorter) else _opened(text)
     return tuple(word for word in left if word.text in marks or word.stem in opened)
+
+
+def _telegraphic(text: Text) -> bool:
+    """Whether it is key words only ("pandas drop column"), which leave out what is plain."""
+    return all(word.content for word in text.words)
 
 
 @noted

@@ -58,9 +58,14 @@ def _dates(text: Text) -> frozenset[str]:
 def _date(word: Word, before: Word | None) -> Iterator[str]:
     if word.text in _NOW:
         yield "now"
-    elif word.text in _AROUND and before is not None and before.text in {"after", "before"}:
+    elif before is not None and _relative(word, before):
         yield f"{before.text} {word.text}"
     elif word.text in _WHEN or not _CALENDAR.isdisjoint(word.kinds):
         yield word.text
-    elif word.text in _PERIODS and before is not None and before.text in _WHICH:
-        yield f"{before.text} {word.text}"
+
+
+def _relative(word: Word, before: Word) -> bool:
+    """As in "after tomorrow", "next week", "this summer"."""
+    if word.text in _AROUND:
+        return before.text in {"after", "before"}
+    return before.text in _WHICH and (word.text in _PERIODS or "season" in word.kinds)

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import re
 
+from semcache_core.evaluators.guards._asked import asked
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._text import Text, noted
 
 _FIRST = re.compile(r"\W{0,20}((?:yes|yeah|yep|nope|nah)\b|\w{1,20}(?!\w|\s+\w))", re.IGNORECASE)
-_ASKS = {"who": "who", "where": "where", "when": "when", "whose": "who"}
-_HOW = {"long", "often", "far", "old", "tall", "big", "fast", "deep", "heavy", "late"}
+_VAGUE = frozenset({"", "what", "is"})
+"""What may ask for anything: "what is the reason" is "why"."""
+_ALIKE = frozenset(
+    frozenset(pair)
+    for pair in (
+        ("can", "how"),
+        ("can", "where"),
+        ("long", "when"),
+        ("how", "where"),
+        ("long", "much"),
+    )
+)
+"""Often the same question: "can I track it", "how do I track it"."""
 
 
 def differ(pair: Pair) -> str:
-    """The two replies, or the two question words if both texts say what is asked for."""
+    """The two replies, or what the two texts ask for if both say so."""
     reply_a, reply_b = reply(pair.a), reply(pair.b)
     if reply_a and reply_b and reply_a != reply_b:
         return f"replies differ: {reply_a} / {reply_b}"
-    a, b = _asked(pair.a), _asked(pair.b)
-    return f"asked for: {a} / {b}" if a and b and a != b else ""
+    a, b = asked(pair.a), asked(pair.b)
+    return f"asked for: {a} / {b}" if asks_otherwise(a, b) else ""
+
+
+def asks_otherwise(a: str, b: str) -> bool:
+    """Whether two kinds of answer exclude one another; vague ones exclude nothing."""
+    return a != b and a not in _VAGUE and b not in _VAGUE and frozenset((a, b)) not in _ALIKE
 
 
 _YES = frozenset({"yes", "yeah", "yep", "yup", "sure", "exactly", "correct", "right"})
@@ -31,15 +48,3 @@ def reply(text: Text) -> str:
     match = _FIRST.match(text.raw)
     word = match[1].lower() if match else ""
     return "yes" if word in _YES else "no" if word in _NO else ""
-
-
-@noted
-def _asked(text: Text) -> str:
-    words = text.words[:4]
-    for at, word in enumerate(words):
-        if word.text in _ASKS:
-            return _ASKS[word.text]
-        if word.text == "how" and at + 1 < len(words):
-            following = words[at + 1].text
-            return f"how {following}" if following in _HOW else ""
-    return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
 _MARKERS = frozenset(
@@ -23,7 +24,7 @@ def differ(pair: Pair) -> str:
     """Two things that changed places around a word that gives a direction, or around a verb."""
     if len(pair.a.words) > _LONG or len(pair.b.words) > _LONG or _symmetric(pair):
         return ""
-    return _reversed(pair) or _exchanged(pair)
+    return _reversed(pair) or _exchanged(pair) or _turned(pair)
 
 
 def _symmetric(pair: Pair) -> bool:
@@ -82,3 +83,44 @@ def _exchanged(pair: Pair) -> str:
     if (a[first].stem, a[second].stem) != (b[second].stem, b[first].stem):
         return ""
     return f"exchanged: {a[first].text} / {a[second].text}"
+
+
+def _turned(pair: Pair) -> str:
+    """As in "can I sue my landlord", "can my landlord sue me": who does it to whom."""
+    for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        verb, doers = _done_to_me(one)
+        doing = _done_by_me(other)
+        if verb in doing and not doers.isdisjoint(doing):
+            return f"I and {_said(doers & doing)} changed places"
+    return ""
+
+
+_I = frozenset({"i", "we"})
+_ME = frozenset({"me", "us"})
+
+
+@noted
+def _done_by_me(text: Text) -> frozenset[str]:
+    """The stems behind "I" in a text that knows no "me"."""
+    words = _spoken(text)
+    at = next((i for i, word in enumerate(words) if word in _I), len(words))
+    return _stems(text, words[at:]) if _ME.isdisjoint(words) else frozenset()
+
+
+@noted
+def _done_to_me(text: Text) -> tuple[str, frozenset[str]]:
+    """The verb before "me" in a text that knows no "I", and the stems before that."""
+    words = _spoken(text)
+    at = next((i for i, word in enumerate(words) if word in _ME), 0)
+    if at < 2 or not _I.isdisjoint(words):
+        return "", frozenset()
+    return stem(words[at - 1]), _stems(text, words[: at - 1])
+
+
+def _spoken(text: Text) -> list[str]:
+    """The words as they stand: "can I" is left out of the others as a mere form of asking."""
+    return text.raw.lower().replace("?", " ").split() if len(text.words) <= _LONG else []
+
+
+def _stems(text: Text, words: Sequence[str]) -> frozenset[str]:
+    return text.stems & {stem(word) for word in words}

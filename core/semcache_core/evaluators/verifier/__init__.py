@@ -1,6 +1,6 @@
 """The verifier: how likely a stored answer serves the query, from the cosine and the words.
 
-A logistic model of eight features, in a readable file of coefficients that
+A logistic model of nine features, in a readable file of coefficients that
 `benchmarks/train_verifier.py` makes; no library is needed to run it.
 """
 

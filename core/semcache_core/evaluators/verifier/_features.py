@@ -15,53 +15,56 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from semcache_core.evaluators.guards import _lexicon, constraints
+from semcache_core.evaluators.guards._asked import asked
 from semcache_core.evaluators.guards._pair import Pair, slips
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
 SIGNS = MappingProxyType(
     {
         "cosine": 1,
+        "gap": 1,
         "left": -1,
         "left_one": -1,
+        "all_said": 1,
         "names": -1,
         "constraint": -1,
         "asked": -1,
-        "owners": -1,
         "typos": 1,
     }
 )
 """The features in order; +1 speaks for a hit, -1 against."""
 
 _RAREST = 30_000
-_OWNERS = frozenset({"my", "your", "his", "her", "our", "their", "its", "this", "these", "those"})
-_TELLING = frozenset({"i", "it", "its", "this", "that", "my", "we", "you", "they", "he", "she"})
-_ASKING = {word: word for word in ("what", "why", "how", "where", "when", "who")}
-_ASKING |= {"which": "what", "whose": "who"}
-_POLAR = frozenset({"is", "are", "was", "were", "do", "does", "did", "can", "could", "should"})
-_POLAR |= {"would", "will", "has", "have", "had", "may", "must", "am"}
+_CLOSE = 1e-3
+"""Embeddings of one text differ by rounding: nearer than this is no nearer."""
 
 
 def features(cosine: float, pair: Pair) -> tuple[float, ...]:
     """The numbers, in the order of `SIGNS`.
 
-    cosine: of the embeddings. left: share of what the two texts say, weighted by rarity, that the
-    other does not say; left_one: how much more of it one text has; names: names in it.
-    constraint: one question narrows the other. asked: they ask with different question words, or
-    one only tells. owners: "my" against "your". typos: what the cosine lacks of 1, as far as
-    slips explain it: it punishes them too much.
+    cosine: of the embeddings. gap: -log(1 - cosine), which tells near ones apart. left: share of
+    what the two texts say, weighted by rarity, that the other does not say; left_one: how much more
+    of it one text has; all_said: there is nothing left. names: names in what is left. constraint:
+    one question narrows the other. asked: they ask for different things, if vaguely. typos: what
+    the cosine lacks of 1, as far as slips explain it: it punishes them too much.
     """
-    a, b = pair.a, pair.b
     left_a, left_b = _mass(pair.left_a), _mass(pair.left_b)
     return (
         cosine,
-        (left_a + left_b) / (_content_mass(a) + _content_mass(b) or 1.0),
+        -math.log(max(_CLOSE, 1.0 - cosine)),
+        (left_a + left_b) / (_content_mass(pair.a) + _content_mass(pair.b) or 1.0),
         abs(left_a - left_b),
+        float(not (pair.left_a or pair.left_b)),
         float(sum([word.name for word in (*pair.left_a, *pair.left_b)])),
         float(bool(constraints.differ(pair))),
-        float(_differ(_asked(a), _asked(b))),
-        float(a.every & _OWNERS != b.every & _OWNERS),
+        float(_asks_otherwise(asked(pair.a), asked(pair.b))),
         (1.0 - cosine) * _slipped(pair),
     )
+
+
+def _asks_otherwise(a: str, b: str) -> bool:
+    """Whether both say what they ask for, and it is not the same; "what" may ask for a "how"."""
+    return bool(a and b) and a != b and {a, b} != {"what", "how"}
 
 
 @lru_cache(maxsize=65_536)
@@ -88,19 +91,3 @@ def _slipped(pair: Pair) -> float:
     """1 if at least a quarter of the content words are slips, less in proportion."""
     words = len(pair.a.content) + len(pair.b.content)
     return min(1.0, 4.0 * slips(pair) / words) if words else 0.0
-
-
-def _differ(a: str, b: str) -> bool:
-    return bool(a and b and a != b)
-
-
-@noted
-def _asked(text: Text) -> str:
-    """The question word, "polar" for a question that wants yes or no, "told" for a statement."""
-    words = [word.text for word in text.words[:6]]
-    asking = next((word for word in words if word in _ASKING), "")
-    if asking or not words:
-        return _ASKING.get(asking, "")
-    if words[0] in _POLAR:
-        return "polar"
-    return "told" if words[0] in _TELLING and "?" not in text.raw else ""

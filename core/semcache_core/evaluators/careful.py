@@ -1,0 +1,78 @@
+"""Guards, then the verifier; and word for word where a near question is hardly ever the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from semcache_core.evaluators._base import BaseEvaluator
+from semcache_core.evaluators.guards import Guards, wording
+from semcache_core.evaluators.guards._pair import pair_of
+from semcache_core.evaluators.verifier import Verifier
+from semcache_core.models import Candidate, Query, Score
+
+CROWD = 3
+"""As many other candidates that differ make a crowd of look-alikes."""
+NEAR = 0.65
+"""Cosine from which another candidate counts."""
+DOUBT = 0.6
+"""What is left of the score of a candidate that would have to be word for word, and is not.
+
+Not zero: it stays in the order of the others, for who lowers the threshold, and is not served at
+the recommended one.
+"""
+
+
+class Careful(BaseEvaluator):
+    """The default: three looks at each candidate, none of which runs a model.
+
+    Guards reject. The verifier scores what they let pass. Two orders ("play some jazz"), and
+    questions among many look-alikes, must agree word for word (`guards.wording`) or their score is
+    multiplied by `DOUBT`: in traffic of names and values the nearest question is mostly another
+    one. Crowds are what local scaling (Zelnik-Manor and Perona 2004) corrects distances for; here
+    only neighbours that differ count, so that one question asked in many ways is no crowd.
+    """
+
+    blocking = False
+
+    def __init__(self, guards: Guards, verifier: Verifier) -> None:
+        self.guards = guards
+        self.verifier = verifier
+
+    @property
+    def name(self) -> str:
+        return self.verifier.name
+
+    def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
+        guarded = self.guards.score(query, candidates)
+        differing = _differing(query, candidates, guarded)
+        crowd = sum(differing)
+        return [
+            self._judged(query, one, looks, crowd=crowd - differs >= CROWD)
+            for one, looks, differs in zip(candidates, guarded, differing, strict=True)
+        ]
+
+    def _judged(self, query: Query, one: Candidate, looks: Score, *, crowd: bool) -> Score:
+        if looks.rejected:
+            return replace(looks, parts=(looks,))
+        [score] = self.verifier.score(query, [one])
+        pair = pair_of(query.text, one.entry.query or "")
+        why = wording.unequal(pair) if crowd else wording.differ(pair)
+        if why:
+            where = "among look-alikes" if crowd else "an order"
+            score = replace(score, value=DOUBT * score.value, reason=f"{where}: {why}")
+        return replace(score, parts=(looks, score))
+
+
+def _differing(
+    query: Query, candidates: Sequence[Candidate], guarded: Sequence[Score]
+) -> list[bool]:
+    """Which candidates are near the query, and not the same word for word."""
+    near = [one.similarity >= NEAR for one in candidates]
+    if sum(near) <= CROWD:
+        return [False] * len(near)
+    return [
+        is_near
+        and (looks.rejected or bool(wording.unequal(pair_of(query.text, one.entry.query or ""))))
+        for one, looks, is_near in zip(candidates, guarded, near, strict=True)
+    ]

@@ -1,0 +1,31 @@
+"""Whose: "my limit" is not "your limit"."""
+
+from __future__ import annotations
+
+import re
+
+from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._text import Text, noted
+
+_GENERIC = re.compile(r"\byou\b", re.IGNORECASE)
+_MINE = frozenset({"my", "mine", "our", "ours"})
+_YOURS = frozenset({"your", "yours"})
+
+
+def differ(pair: Pair) -> str:
+    """One text speaks of the asker's only, the other of the one asked."""
+    if (_mine(pair.a) and _yours(pair.b)) or (_yours(pair.a) and _mine(pair.b)):
+        return "whose: my / your"
+    return ""
+
+
+def _mine(text: Text) -> bool:
+    return not text.every.isdisjoint(_MINE) and text.every.isdisjoint(_YOURS)
+
+
+@noted
+def _yours(text: Text) -> bool:
+    if text.every.isdisjoint(_YOURS) or not text.every.isdisjoint(_MINE):
+        return False
+    # "How do you fix your car" is about anybody's, so about mine as well.
+    return _GENERIC.search(text.raw) is None

@@ -1,0 +1,79 @@
+"""Prepositions that exclude one another before one thing: "with a pool" is not "without a pool"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._text import Text, noted
+
+_EXCLUDE = (
+    frozenset({"with", "without"}),
+    frozenset({"to", "from"}),
+    frozenset({"before", "after", "during"}),
+    frozenset({"over", "under"}),
+    frozenset({"above", "below"}),
+    frozenset({"inside", "outside"}),
+    frozenset({"for", "against"}),
+)
+_SAME = MappingProxyType(
+    {"into": "to", "onto": "to", "towards": "to", "w/o": "without", "form": "from"}
+)
+_ALL = frozenset[str]().union(*_EXCLUDE)
+_SWITCHES = frozenset({"turn", "switch", "power", "shut", "put", "set", "turned", "switched"})
+_REACH = 3
+"""Content words that a preposition is taken to stand before."""
+
+Objects = dict[str, frozenset[str]]
+
+
+def differ(pair: Pair) -> str:
+    """A thing that the texts put behind prepositions of which only one can be meant."""
+    a, b = _objects(pair.a), _objects(pair.b)
+    for thing in a.keys() & b.keys():
+        found = _excluding(a[thing], b[thing])
+        if found:
+            return f"before {thing!r}: {found}"
+    return _switched(pair)
+
+
+def _excluding(a: frozenset[str], b: frozenset[str]) -> str:
+    if not a.isdisjoint(b):
+        return ""
+    one, other = next(iter(a)), next(iter(b))
+    return f"{one} / {other}" if any({one, other} <= group for group in _EXCLUDE) else ""
+
+
+@noted
+def _objects(text: Text) -> Objects:
+    """The stems behind each preposition, with the prepositions they stand behind."""
+    found: dict[str, set[str]] = {}
+    for thing, preposition in _governed(text):
+        found.setdefault(thing, set()).add(preposition)
+    return {thing: frozenset(prepositions) for thing, prepositions in found.items()}
+
+
+def _governed(text: Text) -> Iterator[tuple[str, str]]:
+    governing, left = "", 0
+    for word in text.words:
+        preposition = _SAME.get(word.text, word.text)
+        if preposition in _ALL:
+            governing, left = preposition, _REACH
+        elif not word.content:
+            left = left if left == _REACH else 0
+        elif left:
+            left -= 1
+            yield word.stem, governing
+
+
+def _switched(pair: Pair) -> str:
+    """Turned on in one, off in the other, wherever the particle stands."""
+    a, b = _particles(pair.a), _particles(pair.b)
+    return f"{' '.join(a)} / {' '.join(b)}" if a and b and a != b else ""
+
+
+@noted
+def _particles(text: Text) -> frozenset[str]:
+    said = {part for word in text.every for part in word.split()}
+    return frozenset(said & {"on", "off"}) if said & _SWITCHES else frozenset()
