@@ -72,15 +72,16 @@ def asking(
             continue
         flight, leads = cache.flights.board(prompt.key, outcome)
         if leads:
-            return (
-                yield from _lead(cache, call, control, miss=outcome, flight=flight, started=started)
-            )
+            led = _lead(cache, call, control, miss=outcome, flight=flight, started=started)
+            return (yield from flight.carried(led))
         if (yield from flight.wait()) is Landing.NOT_STORED:
             break
     cache.note(outcome, control, perf_counter() - started)
     if isinstance(outcome, Hit):
         return Asked(outcome.answer, outcome)
-    return (yield from _fresh(cache, call, control, outcome))[0]
+    answer = yield from _asked(call, control, outcome)
+    yield from _keeping(cache, call, control, outcome, answer)
+    return Asked(answer, outcome)
 
 
 def _lead(
@@ -92,31 +93,28 @@ def _lead(
     flight: Flight,
     started: float,
 ) -> Flow[Asked[T]]:
-    key, landing = miss.prompt.key, Landing.FAILED
-    try:
-        # Somebody may have landed between this caller's look and its boarding.
-        outcome = cache.glance(miss.prompt, call.codec, control) or miss
-        cache.note(outcome, control, perf_counter() - started)
-        if isinstance(outcome, Hit):
-            landing = Landing.STORED
-            return Asked(outcome.answer, outcome)
-        led = replace(
-            call, sync=flight.lead(call.sync), asynchronous=flight.alead(call.asynchronous)
-        )
-        asked, stored = yield from _fresh(cache, led, control, outcome)
-        landing = Landing.STORED if stored else Landing.NOT_STORED
-        return asked
-    finally:
-        cache.flights.land(key, flight, landing)
+    # Somebody may have landed between this caller's look and its boarding.
+    outcome = cache.glance(miss.prompt, call.codec, control) or miss
+    cache.note(outcome, control, perf_counter() - started)
+    if isinstance(outcome, Hit):
+        flight.land(Landing.STORED)
+        return Asked(outcome.answer, outcome)
+    led = replace(call, sync=flight.lead(call.sync), asynchronous=flight.alead(call.asynchronous))
+    answer = yield from _asked(led, control, outcome)
+    flight.paid()
+    stored = yield from _keeping(cache, call, control, outcome, answer)
+    flight.land(Landing.STORED if stored else Landing.NOT_STORED)
+    return Asked(answer, outcome)
 
 
-def _fresh(
-    cache: SemanticCache, call: Call[T], control: Control, miss: Miss
-) -> Flow[tuple[Asked[T], bool]]:
+def _asked(call: Call[T], control: Control, miss: Miss) -> Flow[T]:
     if control.offline:
         raise OfflineMiss(f"offline, and nothing is stored: {miss.reason.value}. {miss.detail}")
-    answer = yield from step(call.sync, call.asynchronous)
-    stored = yield from cache.saving(
-        miss.prompt, answer, call.codec, control, miss=miss, **call.rules()
-    )
-    return Asked(answer, miss), stored
+    return (yield from step(call.sync, call.asynchronous))
+
+
+def _keeping(
+    cache: SemanticCache, call: Call[T], control: Control, miss: Miss, answer: T
+) -> Flow[bool]:
+    rules = call.rules()
+    return (yield from cache.saving(miss.prompt, answer, call.codec, control, miss=miss, **rules))

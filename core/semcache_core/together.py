@@ -97,7 +97,7 @@ class _Batch(Generic[T]):
             return
         self.found[number] = Asked(outcome.answer, outcome)
         if flight is not None:
-            self.cache.flights.land(outcome.prompt.key, flight, Landing.STORED)
+            flight.land(Landing.STORED)
 
     def fetch(self) -> Flow[None]:
         """Ask the model for all that nobody has, and store it."""
@@ -133,5 +133,5 @@ class _Batch(Generic[T]):
             self._land(one, Landing.FAILED)
 
     def _land(self, one: _Wanted, landing: Landing) -> None:
-        if one.flight is not None and one.miss is not None:
-            self.cache.flights.land(one.miss.prompt.key, one.flight, landing)
+        if one.flight is not None:
+            one.flight.land(landing)

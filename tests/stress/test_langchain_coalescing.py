@@ -28,6 +28,7 @@ class Flaky(AsyncStreaming):
 
     def answer(self, messages, kwargs):
         question = messages[-1].text
+        self.log.append(question)
         with self.lock:
             if question in self.failing:
                 self.failing.discard(question)
@@ -71,7 +72,8 @@ async def one_round(seed, cancelled):
             for victim in victims:
                 victim.cancel()
             outcomes = await asyncio.gather(*threads, *tasks, return_exceptions=True)
-        assert len(cache.flights) == 0
+        while len(cache.flights):  # what a cancelled asker has paid for is being stored
+            await asyncio.sleep(0.001)
     return model, outcomes
 
 
@@ -87,8 +89,8 @@ async def test_threads_and_tasks_share_one_call_a_question(cancelled, rounds):
         assert sum(one is None for one in outcomes) == 5
         assert len(gone) <= cancelled
         assert len(model.answered) == len(QUESTIONS)
-        # An answer whose asker is cancelled before it is stored is lost, and asked for again.
-        assert sum(model.answered.values()) <= len(QUESTIONS) + len(gone), seed
+        assert set(model.answered.values()) == {1}, seed
+        assert model.calls == len(QUESTIONS) + 5, seed
 
 
 def test_batches_coalesce():

@@ -11,6 +11,7 @@ from semcache_core.cache import SemanticCache
 from semcache_core.codecs import JSON
 from semcache_core.control import offline, refresh
 from semcache_core.errors import OfflineMiss
+from semcache_core.steps import Step
 from tests.unit.core.test_cache import Approve, WordEmbedder
 
 
@@ -99,22 +100,107 @@ def test_threads_that_ask_the_same_make_one_call(cache):
     assert len({id(answer) for answer in answers}) == 8
 
 
-async def test_a_cancelled_leader_wakes_the_others(cache):
-    """One of them asks; nobody hangs."""
-    calls = []
+class Slow:
+    """A model that answers when it is let; how often it was asked, and whether it was stopped."""
 
-    async def model():
-        calls.append(asyncio.current_task())
-        await asyncio.sleep(60 if len(calls) == 1 else 0)
+    def __init__(self):
+        self.calls, self.stopped, self.go = 0, 0, asyncio.Event()
+
+    async def __call__(self):
+        self.calls += 1
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
         return "14 days"
 
-    tasks = [asyncio.create_task(cache.aask(prompt(cache), call(None, model))) for _ in range(5)]
+
+async def asking_tasks(cache, model, number):
+    """So many tasks that ask the same, all under way; the first leads."""
+    tasks = [
+        asyncio.create_task(cache.aask(prompt(cache), call(None, model))) for _ in range(number)
+    ]
+    while not model.calls:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    return tasks
+
+
+async def test_a_cancelled_leaders_call_goes_on_for_the_others(cache):
+    """It is asked once; the leader is cancelled at once, and the others get the answer."""
+    model = Slow()
+    leader, *others = await asking_tasks(cache, model, 5)
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    model.go.set()
+    answers = await asyncio.wait_for(asyncio.gather(*others), 10)
+    assert [one.answer for one in answers] == ["14 days"] * 4
+    assert (model.calls, model.stopped, len(cache.flights)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("first", [0, -1], ids=["the leader first", "the leader last"])
+async def test_a_call_that_nobody_wants_is_stopped(first, cache):
+    """When the last of those who asked is cancelled, whoever it is."""
+    model = Slow()
+    tasks = await asking_tasks(cache, model, 3)
+    for task in tasks if first == 0 else reversed(tasks):
+        task.cancel()
+    gone = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert all(isinstance(one, asyncio.CancelledError) for one in gone)
+    while not model.stopped:
+        await asyncio.sleep(0.01)
+    while len(cache.flights):
+        await asyncio.sleep(0.01)
+    model.go.set()
+    assert (await cache.aask(prompt(cache), call(None, model))).answer == "14 days"
+    assert (model.calls, model.stopped) == (2, 1)
+
+
+async def test_an_answer_that_arrived_is_stored(cache, monkeypatch):
+    """Although its asker is cancelled while that happens, and nobody else wants it."""
+    model, saving, go = Slow(), asyncio.Event(), asyncio.Event()
+    model.go.set()
+    original = type(cache).saving
+
+    def slow(self, *args, **kwargs):
+        async def wait():
+            saving.set()
+            await go.wait()
+
+        yield Step(lambda: None, wait)
+        return (yield from original(self, *args, **kwargs))
+
+    monkeypatch.setattr(type(cache), "saving", slow)
+    task = asyncio.create_task(cache.aask(prompt(cache), call(None, model)))
+    await saving.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go.set()
+    assert (await cache.aask(prompt(cache), call(None, model))).hit is not None
+    assert model.calls == 1
+
+
+async def test_a_failure_that_nobody_waits_for_makes_no_noise(cache):
+    """The leader is gone, the call fails: who waited asks anew, and sees what comes then."""
+    calls, go = [], asyncio.Event()
+
+    async def model():
+        calls.append(1)
+        if len(calls) == 1:
+            await go.wait()
+            raise ConnectionError("the first call")
+        return "14 days"
+
+    tasks = [asyncio.create_task(cache.aask(prompt(cache), call(None, model))) for _ in range(2)]
     while not calls:
         await asyncio.sleep(0.01)
-    calls[0].cancel()
-    others = [task for task in tasks if task is not calls[0]]
-    answers = await asyncio.wait_for(asyncio.gather(*others), 10)
-    assert [asked.answer for asked in answers] == ["14 days"] * 4
+    await asyncio.sleep(0.05)
+    tasks[0].cancel()
+    go.set()
+    assert (await asyncio.wait_for(tasks[1], 10)).answer == "14 days"
     assert len(calls) == 2
 
 

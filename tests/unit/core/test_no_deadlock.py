@@ -52,11 +52,11 @@ async def test_a_model_that_asks_itself_leads_a_flight_of_its_own():
 
     def inner():
         flight, leads = flights.board("k")
-        flights.land("k", flight, Landing.STORED)
+        flight.land(Landing.STORED)
         return leads, flight is outer
 
     assert outer.lead(inner)() == (True, False)
     assert await outer.alead(ainner)() == (True, False)
     assert flights.board("k") == (outer, False)
-    flights.land("k", outer, Landing.STORED)
+    outer.land(Landing.STORED)
     assert await arun(outer.wait()) is Landing.STORED

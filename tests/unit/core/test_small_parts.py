@@ -51,8 +51,8 @@ def test_one_leads_and_the_others_wait():
     waiters = [threading.Thread(target=lambda: seen.append(run(flight.wait()))) for _ in range(4)]
     for waiter in waiters:
         waiter.start()
-    flights.land("k", flight, Landing.STORED)
-    flights.land("k", flight, Landing.FAILED)
+    flight.land(Landing.STORED)
+    flight.land(Landing.FAILED)
     for waiter in waiters:
         waiter.join(10)
     assert seen == [Landing.STORED] * 4
@@ -63,9 +63,9 @@ def test_a_late_landing_leaves_the_next_flight_alone():
     """Only its own flight is ended by a leader."""
     flights = Flights()
     first, _ = flights.board("k")
-    flights.land("k", first, Landing.FAILED)
+    first.land(Landing.FAILED)
     second, leads = flights.board("k")
-    flights.land("k", first, Landing.STORED)
+    first.land(Landing.STORED)
     assert leads
     assert flights.board("k") == (second, False)
     assert len(flights) == 1
@@ -80,7 +80,7 @@ async def test_a_cancelled_waiter_leaves_the_flight_to_the_others():
     await asyncio.sleep(0.01)
     gone.cancel()
     await asyncio.sleep(0.01)
-    flights.land("k", flight, Landing.NOT_STORED)
+    flight.land(Landing.NOT_STORED)
     assert await stays is Landing.NOT_STORED
 
 

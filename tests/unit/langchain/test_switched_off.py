@@ -166,7 +166,7 @@ async def test_a_batch_waits_for_who_asks_already(cache):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(twin.generate, ["name a river"])
         twin.invoke("name a city")
-        cache.flights.land(key, flight, Landing.FAILED)
+        flight.land(Landing.FAILED)
         assert waiting.result(10).generations[0][0].text.endswith("name a river")
     await asyncio.gather(*(twin.agenerate(["name a hill"]) for _ in range(2)))
     assert model.log.count("name a hill") == 1
