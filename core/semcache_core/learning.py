@@ -19,7 +19,7 @@ from semcache_core.codecs import text_of
 from semcache_core.errors import ConfigError, PayloadError
 from semcache_core.keys import digest
 from semcache_core.models import Entry, Miss, Scored
-from semcache_core.protocols import Judge, Learner, Policy
+from semcache_core.protocols import Certified, Judge, Learner, Policy
 from semcache_core.stats import Recorder
 from semcache_core.store import Store
 
@@ -59,6 +59,9 @@ class Learning:
         self._pid = 0
         if isinstance(policy, Learner) and (state := store.meta(self._name)):
             self._restore(policy, state)
+        if isinstance(policy, Certified):
+            recorder.budget = lambda: str(policy.calibration)
+            log.info("semcache: %s", policy.calibration)
 
     def _restore(self, policy: Learner, state: str) -> None:
         try:

@@ -244,6 +244,15 @@ class Learner(Protocol):
 
 
 @runtime_checkable
+class Certified(Protocol):
+    """A policy that serves within a false-hit budget, or says what is missing (optional)."""
+
+    @property
+    def calibration(self) -> object:
+        """`str` of it is a sentence."""
+
+
+@runtime_checkable
 class Judge(Protocol):
     """Says whether two answers are the same for the asker."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from types import MappingProxyType
@@ -82,6 +82,8 @@ class Stats:
     namespaces: Mapping[str, Group] = field(default_factory=dict)
     models: Mapping[str, Group] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
+    budget: str = ""
+    """Where a false-hit budget stands, in a sentence; empty without one."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """Given by the user: for a million tokens, by model; "*" is any other."""
 
@@ -194,6 +196,7 @@ class Recorder:
 
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
         self.prices = checked_prices(prices)
+        self.budget: Callable[[], str] = str  # says nothing, until a policy with a budget is known
         self._lock = Lock()
         self._hits: Counter[Reason] = Counter()
         self._misses: Counter[Reason] = Counter()
@@ -258,6 +261,7 @@ class Recorder:
         self, *, entries: int = 0, size: int = 0, prices: Mapping[str, float] | None = None
     ) -> Stats:
         given = self.prices if prices is None else checked_prices(prices)
+        budget = self.budget()
         with self._lock:
             hits = sum(self._hits.values())
             return Stats(
@@ -275,6 +279,7 @@ class Recorder:
                 namespaces={name: one.group() for name, one in self._namespaces.items()},
                 models={name: one.group() for name, one in self._models.items()},
                 audit=self._audited(),
+                budget=budget,
                 prices=given,
             )
 

@@ -44,6 +44,8 @@ def _rows(stats: Stats) -> Iterator[Row]:
     yield "misses", _counts(stats.misses, stats.missed)
     yield "precision, estimated", _share(stats.precision)
     yield "recall, estimated", _share(stats.recall)
+    if stats.budget:
+        yield "budget", stats.budget
     yield "tokens saved", f"{stats.tokens_saved:,}"
     if stats.money_saved is not None:
         yield "money saved", f"{stats.money_saved:,.2f}"

@@ -118,7 +118,7 @@ def test_hopeless_labels_are_called_hopeless():
     """When every threshold is too bad, more labels are not promised to help."""
     found = calibrate(np.linspace(0, 1, 500), [i % 2 == 0 for i in range(500)], 0.05)
     assert found.needed is None
-    assert "use guards or a verifier" in str(found)
+    assert "use a better evaluator, or a judge" in str(found)
 
 
 def test_a_certificate_reads_as_a_sentence():

@@ -161,6 +161,42 @@ def test_drift_withdraws_the_certificate(kind):
 
 
 @pytest.mark.parametrize("kind", LEARNING)
+def test_shadow_labels_of_hits_do_not_bias_the_sample(kind):
+    """Where every would-be hit is labelled too, hits and misses count with the same chance."""
+    policy = certified(kind, audit_rate=0.2)
+    before = policy.calibration.labels, len(policy._certificate.scores)
+    limit = policy.calibration.threshold
+    for i in range(4000, 8000):
+        decision = policy.decide(query(i), good(i) if i % 2 == 0 else bad(i))
+        if decision.chosen:
+            policy.observe(query(i), decision.chosen[0], i % 2 == 0)
+    new = list(policy._certificate.scores)[before[1] :]
+    assert len(new) == pytest.approx(800, abs=120)
+    assert sum(score >= limit for score in new) / len(new) == pytest.approx(0.5, abs=0.06)
+
+
+def test_what_is_missing_is_counted_down():
+    """Until the first attempt each label brings it nearer by one; then the log is told."""
+    policy = CalibratedPolicy(0.05)
+    missing = []
+    for i in range(50):
+        missing.append(policy.calibration.needed)
+        policy.observe(query(i), policy.decide(query(i), good(i)).chosen[0], True)
+    assert missing == list(range(missing[0], missing[0] - 50, -1))
+    assert f"about {missing[-1] - 1} more labelled hits needed" in str(policy.calibration)
+
+
+def test_the_log_hears_of_certificates_and_alarms(caplog):
+    """A certificate is good news, its withdrawal a warning."""
+    caplog.set_level("INFO", logger="semcache")
+    policy = CalibratedPolicy(0.05, audit_rate=0.3)
+    feed(policy, 1400)
+    assert "certified 5.0% false hits" in caplog.text
+    feed(policy, 600, start=4000, right=lambda i: False)
+    assert any(record.levelname == "WARNING" for record in caplog.records)
+
+
+@pytest.mark.parametrize("kind", LEARNING)
 def test_labels_nobody_asked_for_do_not_count(kind):
     """A reported hit or a label of another candidate says nothing of the rate."""
     policy = kind(0.05)

@@ -21,6 +21,10 @@ log = logging.getLogger("semcache")
 AUDIT_RATE = 0.05
 """Share of would-be hits that ask the model all the same: a served hit yields no label."""
 
+COUNTS = "counts for the certificate"
+"""Marks a candidate whose label belongs to the sample. Others teach and do not count: shadow mode
+labels every would-be hit, but only some of the misses are, so that together they are no sample."""
+
 
 class CalibratedPolicy:
     """Keeps the false-hit rate of semantic hits under `max_false_hit_rate`, or serves none.
@@ -31,8 +35,8 @@ class CalibratedPolicy:
     of the misses are compared, so that the certificate rests on the traffic as it is, is renewed,
     and is withdrawn when the hits turn bad. Which ones is fixed by `seed`. Thread-safe.
 
-    Only labels of what a decision put into `chosen` count: any others may have been picked by
-    their outcome, and then say nothing of the rate.
+    Only labels of what a decision marked for it count (`COUNTS`): any others may have been picked
+    by their outcome, and then say nothing of the rate.
 
     Raises ConfigError.
     """
@@ -84,15 +88,17 @@ class CalibratedPolicy:
             limit, observed = self._certificate.threshold, self._observed
         if limit is None:
             text = f"{Reason.UNCERTIFIED.value}: {self.calibration}"
-            return Decision(Action.REFUSE, text, (best,), why=Reason.UNCERTIFIED)
+            return Decision(Action.REFUSE, text, (_counted(best),), why=Reason.UNCERTIFIED)
+        # One coin for all: the labels that count are a sample of the lookups, hits or misses.
         coin = draw(self._seed, observed, query.text, best.candidate.entry.key)
+        asked = _counted(best) if coin < self._audit_rate else best
         if best.value < limit:
             text = f"{self.name} value {best.value:.4f} is below the certified {limit:.4f}"
-            wanted = (best,) if coin < self._label_misses else ()
+            wanted = (asked,) if coin < self._label_misses else ()
             return Decision(Action.REFUSE, text, wanted, limit, Reason.BELOW)
-        if coin < self._audit_rate:
+        if asked is not best:
             text = f"audit of a hit: {self.name} value {best.value:.4f}"
-            return Decision(Action.EXPLORE, text, (best,), limit, Reason.EXPLORED)
+            return Decision(Action.EXPLORE, text, (asked,), limit, Reason.EXPLORED)
         if best.value < limit * max(1.0, number("factor", factor, 0.0, 1000.0)):
             text = f"{self.name} value {best.value:.4f} is below {factor:g} times {limit:.4f}"
             return Decision(Action.REFUSE, text, (), limit, Reason.BELOW)
@@ -104,8 +110,8 @@ class CalibratedPolicy:
         asked_for = scored.score.by == self.name
         with self._lock:
             self._observed += 1
-            if asked_for and self._sampled(query, scored):
-                self._certificate.add(scored.value, correct)
+            if asked_for and scored.score.reason == COUNTS:
+                self._add(scored.value, correct)
             self._learn(query, scored, correct, asked_for)
 
     def state(self) -> str:
@@ -141,13 +147,17 @@ class CalibratedPolicy:
     def _learn(self, query: Query, scored: Scored, correct: bool, asked_for: bool) -> None:
         """What a label teaches beyond the certificate."""
 
-    def _sampled(self, query: Query, scored: Scored) -> bool:
-        """Whether a label counts for the certificate: misses as often as hits are audited."""
-        limit = self._certificate.threshold
-        if limit is None or scored.value >= limit:
-            return True
-        kept = self._audit_rate / self._label_misses
-        return draw(self._seed, "label", self._observed, query.text) < kept
+    def _add(self, value: float, correct: bool) -> None:
+        """Count a label, and tell the log when that changes what may be served."""
+        before, alarms = self._certificate.threshold, self._certificate.alarms
+        self._certificate.add(value, correct)
+        now = self._certificate.threshold
+        if self._certificate.alarms > alarms:
+            log.warning(
+                "semcache: audited hits go over the budget; none until it is certified anew"
+            )
+        elif now != before:
+            log.info("semcache: %s", self._certificate.calibration)
 
     def _dump(self) -> dict[str, Any]:
         return {
@@ -159,3 +169,7 @@ class CalibratedPolicy:
     def _load(self, saved: Mapping[str, Any]) -> None:
         self._certificate.load(saved.get("certificate", {}))
         self._observed = int(saved.get("observed", 0))
+
+
+def _counted(best: Scored) -> Scored:
+    return replace(best, score=replace(best.score, reason=COUNTS))

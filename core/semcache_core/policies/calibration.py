@@ -81,7 +81,8 @@ class Calibration:
         if self.needed is None:
             return (
                 f"cannot certify {budget}: at every threshold more of the {self.labels} labelled "
-                "lookups were wrong than the budget leaves room for; use guards or a verifier"
+                "lookups were wrong than the budget leaves room for; use a better evaluator, or a "
+                "judge that sees when two wordings of an answer are the same"
             )
         return f"cannot certify {budget} yet: about {self.needed} more labelled hits needed"
 

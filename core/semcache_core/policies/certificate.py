@@ -62,11 +62,20 @@ class Certificate:
         strict, level = self.rate / self.fill, 1.0 - self.confidence
         self.due = FIRST_LOOK * _bounds.clean_hits_needed(strict, level, _bounds.in_the_long_run)
         self.capital = 1.0
-        self.calibration = self._calibrated(self.confidence)
+        self._found = self._calibrated(self.confidence)
 
     @property
     def threshold(self) -> float | None:
-        return self.calibration.threshold
+        return self._found.threshold
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the newest look found; without a certificate, what is missing as of now."""
+        if self._found.certified:
+            return self._found
+        until = max(1, self.due - self.seen)
+        needed = None if self._found.needed is None else until
+        return replace(self._found, labels=self.seen, needed=needed)
 
     def add(self, score: float, correct: bool) -> None:
         """Count one label; calibrate again, or withdraw, when it is time."""
@@ -89,9 +98,9 @@ class Certificate:
         self.due = max(self.due, self.seen) * GROWTH
         found = self._calibrated(1.0 - _bounds.spending(1.0 - self.confidence, self.looks))
         if self.threshold is None:
-            self.calibration = found if self._worthwhile(found) else self._later(found)
+            self._found = found if self._worthwhile(found) else self._later(found)
         elif found.certified:
-            self.calibration = found
+            self._found = found
 
     def _worthwhile(self, found: Calibration) -> bool:
         enough = found.hit_rate >= WORTH * found.potential or found.labels > PATIENCE
@@ -99,9 +108,9 @@ class Certificate:
 
     def _later(self, found: Calibration) -> Calibration:
         """What is said instead of a certificate that is not worth having yet."""
-        missing = max(1, round((self.due - self.seen) * found.potential))
+        waiting = self.due - self.seen
         return Calibration(
-            self.rate, found.confidence, found.labels, potential=found.potential, needed=missing
+            self.rate, found.confidence, found.labels, potential=found.potential, needed=waiting
         )
 
     def _calibrated(self, confidence: float) -> Calibration:
@@ -115,7 +124,7 @@ class Certificate:
         """Everything as JSON values."""
         return {
             "budget": [self.rate, self.confidence, self.fill],
-            "calibration": self.calibration.to_json(),
+            "calibration": self._found.to_json(),
             "scores": list(self.scores),
             "labels": "".join("01"[label] for label in self.labels),
             "counts": [self.seen, self.looks, self.due, self.alarms],
@@ -144,6 +153,6 @@ class Certificate:
         self.seen, self.alarms = seen, alarms
         if same:
             self.looks, self.due, self.capital = looks, due, capital
-            self.calibration = calibration
+            self._found = calibration
         elif seen >= self.due:
             self.look()
