@@ -44,7 +44,16 @@ def _has(*names: str) -> Callable[[Any], bool]:
     return lambda value: all(callable(getattr(value, name, None)) for name in names)
 
 
-_OPTIONAL = {"evaluator", "judge", "max_entries", "max_bytes", "ttl", "url", "table"}
+_OPTIONAL = {
+    "evaluator",
+    "judge",
+    "max_entries",
+    "max_bytes",
+    "max_entry_bytes",
+    "ttl",
+    "url",
+    "table",
+}
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         "evaluator": _Rule(_has("score", "ascore"), "an Evaluator (semcache_core.evaluators)"),
@@ -56,6 +65,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         "clock": _Rule(callable, "a function that returns seconds since the epoch"),
         "max_entries": _Rule(_whole(1), "a whole number of at least 1, or None"),
         "max_bytes": _Rule(_number(1), "a number of at least 1, a text like '1GB', or None"),
+        "max_entry_bytes": _Rule(_number(1), "a number of at least 1, a text like '1MB', or None"),
         "ttl": _Rule(
             lambda value: (_number(0)(value) and value > 0) or value == math.inf,
             "a positive number of seconds, a text like '7d', or None",
@@ -85,7 +95,8 @@ def settled(kind: type, path: object, storage: Mapping[str, Any], **others: Any)
     if unknown:
         raise ConfigError(_unknown(kind, unknown[0], known))
     made = dict(storage)
-    for name, read in {"max_bytes": in_bytes, "ttl": in_seconds}.items():
+    amounts = {"max_bytes": in_bytes, "max_entry_bytes": in_bytes, "ttl": in_seconds}
+    for name, read in amounts.items():
         if name in made:
             made[name] = read(name, made[name])
     _check(made | others)

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
+TOO_LARGE = "larger than max_bytes or max_entry_bytes"
 log = logging.getLogger("semcache")
 
 Namespace = str | Callable[[], str]
@@ -78,7 +79,8 @@ class SemanticCache:
 
     `namespace` is the tenant, or a callable that names the running one; if it fails, nothing is
     served or stored. `ttl` is in seconds; `max_entries` and `max_bytes` evict by `eviction` ("lru",
-    "lfu", "fifo", "random").
+    "lfu", "fifo", "random", "gdsf", "tinylfu"); answers over `max_entry_bytes` (16 MiB) are not
+    stored.
 
     `coalesce`: identical prompts in flight wait for one call of the model; "semantic": similar ones
     too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
@@ -436,6 +438,9 @@ class SemanticCache:
             )
         except Exception as error:  # noqa: BLE001  # the answer is the caller's; caching it is ours
             self.not_kept(error)
+            return False
+        if not entry.seq:
+            recorder.not_stored(TOO_LARGE)
             return False
         recorder.stored()
         telemetry.stored()

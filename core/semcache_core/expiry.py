@@ -29,9 +29,11 @@ class Limits:
     max_bytes: int | None = None
     rule: str = "lru"
     """Who goes first, one of `RULES`; entries that expired go before all."""
+    max_entry_bytes: int | None = None
+    """What a single entry may take; a larger one is not kept."""
 
     def __post_init__(self) -> None:
-        for name in ("max_entries", "max_bytes"):
+        for name in ("max_entries", "max_bytes", "max_entry_bytes"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or value < 1):
                 raise ConfigError(f"{name} is a number of at least 1, or None; got {value!r}")
@@ -75,9 +77,10 @@ def admitted(entries: Sequence[Entry], limits: Limits) -> list[Entry]:
     """Those of a batch that can be kept at once: each fits, and so do the last ones together."""
     room = math.inf if limits.max_bytes is None else limits.max_bytes
     places = math.inf if limits.max_entries is None else limits.max_entries
+    largest = math.inf if limits.max_entry_bytes is None else limits.max_entry_bytes
     kept: list[Entry] = []
     for entry in reversed(entries):
-        if len(kept) < places and entry.size <= room:
+        if len(kept) < places and entry.size <= min(room, largest):
             kept.append(entry)
             room -= entry.size
     return kept[::-1]

@@ -30,7 +30,9 @@ class Stores:
         self._made: list[Store] = []
 
     def __call__(self, identity: str = "model-a", **options: Any) -> Store:
-        record = self.record()
+        return self.over(self.record(), identity, **options)
+
+    def over(self, record: EntryStore, identity: str = "model-a", **options: Any) -> Store:
         store = Store(
             record,
             ScanIndex(record.scope),
@@ -422,3 +424,25 @@ def test_dropped_without_close(shared: Stores) -> None:
     while reader.get("a").uses == 0 and time.monotonic() < deadline:
         reader = shared()
     assert reader.get("a").uses == 1
+
+
+def test_an_entry_over_its_limit_is_not_kept(stores: Stores) -> None:
+    """It comes back without a seq, and what it would have replaced is left as it is."""
+    store = stores(max_entry_bytes=1_000)
+    store.put([entry("a")])
+    kept, left = store.put([entry("b", payload=b"x" * 500), entry("a", payload=b"x" * 1_000)])
+    assert kept.seq
+    assert not left.seq
+    found_ = store.get("a")
+    assert found_ is not None
+    assert found_.payload == b"answer"
+
+
+def test_an_entry_over_the_limit_that_others_wrote_is_not_served(stores: Stores) -> None:
+    """Neither by its key nor by its meaning."""
+    record = stores.record()
+    store = stores.over(record, max_entry_bytes=1_000)
+    record.put([entry("big", payload=b"x" * 1_001), entry("small", payload=b"x" * 1_000)])
+    assert store.get("big") is None
+    assert store.get("small") is not None
+    assert {c.entry.key for c in store.nearest("scope", entry("big").vector, 5)} == {"small"}

@@ -102,6 +102,7 @@ class Config(Strict):
     """Seconds an answer may be served; also "12h", "7d"."""
     max_entries: Count | None = None
     max_bytes: Bytes | None = None
+    max_entry_bytes: Bytes | None = 16 * 1024 * 1024
     """Also "500MB", "2GiB"."""
     eviction: Rule = "lru"
     """Who goes first when it is full."""

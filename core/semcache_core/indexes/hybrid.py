@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from semcache_core.indexes.chroma import ChromaFailed
 from semcache_core.indexes.homes import Home
 from semcache_core.indexes.keeper import Keeper, Serving
+from semcache_core.indexes.large import IndexFailed
 from semcache_core.indexes.scan import DEFAULT_BUDGET, ScanIndex
 from semcache_core.indexes.tails import Tails
 from semcache_core.models import Change, IndexStatus, Neighbour, Vector
@@ -56,7 +56,7 @@ class HybridIndex:
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
             try:
                 return self._large(serving, scope, vector, k)
-            except ChromaFailed as error:
+            except IndexFailed as error:
                 self._keeper.report(serving, error)
         found = self._scan.nearest(scope, vector, k)
         self._watch(scope)
@@ -81,12 +81,12 @@ class HybridIndex:
     def flush(self) -> None:
         """Return when the index is complete; at once where another process writes it.
 
-        Raises `ChromaFailed` when it cannot be completed.
+        Raises `IndexFailed` when it cannot be completed.
         """
         while self._keeper.pending():
             pause = self._keeper.step(hurry=True)
             if self._keeper.error:
-                raise ChromaFailed(self._keeper.error)
+                raise IndexFailed(self._keeper.error)
             if math.isinf(pause) or not self._keeper.writing:
                 return
             time.sleep(min(pause, 0.05))
@@ -111,6 +111,11 @@ class HybridIndex:
     def _large(self, serving: Serving, scope: str, vector: Vector, k: int) -> list[Neighbour]:
         newer = {near.key: near for near in self._tails.nearest(scope, vector, k)}
         older = {near.key: near for near in serving.index.nearest(scope, vector, k)}
+        if len(older) < k:
+            # Others' vectors stand in front, which happens by itself to none of a large scope: a
+            # graph search cannot leave a crowd of near duplicates, such as a tenant could store to
+            # have another's answers missed. A scan is exact.
+            return self._scan.nearest(scope, vector, k)
         return sorted((older | newer).values(), key=lambda near: -near.similarity)[:k]
 
     def _watch(self, scope: str) -> None:

@@ -48,6 +48,7 @@ _ROUNDING = 1e-4
 _HIGHEST = 1.01
 """A cosine above this, beyond rounding, comes from a vector that was damaged on the disk."""
 _HOT_BYTES = 64 * 1024 * 1024
+_ENTRY_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class Store:
     no caller sees, as it happened behind the requests. Raises `ConfigError` for arguments that
     cannot work.
 
+    An entry of more than `max_entry_bytes` is not kept, and not served if somebody else wrote it.
+
     Writing waits about a second for its turn (`waiting.PATIENCE`), in the record as much again,
     and is then given up.
     """
@@ -104,6 +107,7 @@ class Store:
         ttl: float | None = None,
         max_entries: int | None = None,
         max_bytes: int | None = None,
+        max_entry_bytes: int | None = _ENTRY_BYTES,
         eviction: str = "lru",
         hot: int = 10_000,
         poll: float = 0.5,
@@ -111,7 +115,8 @@ class Store:
     ) -> None:
         check_ttl(ttl)
         _check_numbers(hot=hot, poll=poll)
-        self._limits = Limits(max_entries, max_bytes, eviction)
+        self._limits = Limits(max_entries, max_bytes, eviction, max_entry_bytes)
+        self._largest = math.inf if max_entry_bytes is None else max_entry_bytes
         self._entries, self._index = entries, index
         self._dimension = dimension
         self._clock, self._ttl = clock, ttl
@@ -142,7 +147,7 @@ class Store:
         if not self._follower.fresh:
             return None  # others' changes are to be looked for first, which `get` does
         entry = self._hot.get(key)
-        return None if entry is None or entry.expired(self._clock()) else entry
+        return entry if entry is not None and self._servable(entry, self._clock()) else None
 
     def get(self, key: str) -> Entry | None:
         """The entry with this key, from memory or from the record; never an expired one.
@@ -152,7 +157,7 @@ class Store:
         self._check_open()
         self._follower.look()
         entry = self._hot.get(key) or self._follower.fetch([key]).get(key)
-        return None if entry is None or entry.expired(self._clock()) else entry
+        return entry if entry is not None and self._servable(entry, self._clock()) else None
 
     def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Candidate]:
         """At most k entries of the scope with a similarity of at least `floor`, nearest first.
@@ -218,7 +223,7 @@ class Store:
         """Keep entries, replacing those with their keys; durable on return.
 
         Returns them as committed, with their seq; an entry that cannot be kept, as it alone is
-        over `max_bytes`, has seq 0. What is over the limits is evicted first.
+        over `max_bytes` or `max_entry_bytes`, has seq 0. What is over the limits is evicted first.
 
         Raises `ConfigError` for a vector that cannot be one, `StoreError`.
         """
@@ -323,10 +328,13 @@ class Store:
             for row in self._rows([neighbour.key for neighbour in near]).values()
             if row.vector is not None
             and row.scope == scope
-            and not row.expired(now)
+            and self._servable(row, now)
             and floor <= (similarity := float(row.vector @ vector)) <= _HIGHEST
         ]
         return sorted(candidates, key=lambda candidate: -candidate.similarity)
+
+    def _servable(self, entry: Entry, now: float) -> bool:
+        return not entry.expired(now) and len(entry.payload) <= self._largest
 
     def _rows(self, keys: Sequence[str]) -> dict[str, Entry]:
         held = {key: entry for key in keys if (entry := self._hot.get(key))}
