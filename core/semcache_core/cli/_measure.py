@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json as json_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +12,6 @@ import typer
 from semcache_core.cli._options import AsJson, Embedder, Threshold
 from semcache_core.cli._output import aside, console, print_json, progress, short, table
 from semcache_core.errors import ConfigError
-from semcache_core.models import Action, Decision, Query, Reason, Scored
 
 if TYPE_CHECKING:
     from semcache_core.evaluation import Report
@@ -111,28 +108,6 @@ def _parts(config: str | None, embedder: str | None, threshold: float | None) ->
         yield cache._parts
 
 
-class _Recording:
-    """A policy that serves nothing, and keeps what each lookup's best candidate was worth."""
-
-    def __init__(self, floor: float) -> None:
-        self.floor = floor
-        self.scores: list[float] = []
-        self.labels: list[bool] = []
-
-    def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
-        return Decision(Action.EXPLORE, "recorded", (scored[0],), why=Reason.EXPLORED)
-
-    def observe(self, query: Query, scored: Scored, correct: bool) -> None:
-        self.scores.append(scored.value)
-        self.labels.append(correct)
-
-    def state(self) -> str:
-        return ""
-
-    def restore(self, state: str) -> None:
-        """Nothing is kept."""
-
-
 def calibrate(
     file: Labelled,
     *,
@@ -148,36 +123,32 @@ def calibrate(
     --output saves it for a configuration: `policy: {kind: saved, file: policy.json}`. The labels
     are to be like the traffic. Without enough of them nothing is certified, and the exit code is 1.
     """
-    from semcache_core.evaluation import evaluate as measured
+    from semcache_core.evaluation import calibrate as certified
     from semcache_core.evaluation import read_examples
-    from semcache_core.policies import calibrate as certified
 
     examples = read_examples(file)
     with _parts(config, embedder, None) as parts, progress("asking", None) as tell:
-        seen = _Recording(parts.policy.floor)
-        how: dict[str, Any] = {"embedder": parts.embedder, "evaluator": parts.evaluator}
-        how |= {"policy": seen, "top_k": parts.top_k, "tell": lambda done, of: tell(done)}
-        measured(examples, **how)
-        found = certified(seen.scores, seen.labels, max_false_hit_rate, confidence)
-        told = json_module.loads(found.to_json())
-        scored = {"evaluator": parts.evaluator.name, "embedder": parts.embedder.identity}
-    if output is not None and found.certified:
-        _save(output, json_module.dumps(told | {"scores_of": scored}, indent=2) + "\n")
+        found = certified(
+            examples,
+            max_false_hit_rate,
+            confidence,
+            embedder=parts.embedder,
+            evaluator=parts.evaluator,
+            floor=parts.policy.floor,
+            top_k=parts.top_k,
+            tell=lambda done, of: tell(done),
+        )
+    sure = found.calibration.certified
+    if output is not None and sure:
+        found.save(output)
     if json:
-        print_json(told | {"certified": found.certified, "scores_of": scored})
+        print_json(found.to_dict() | {"certified": sure})
     else:
         console.print(str(found), markup=False, highlight=False)
-        if output is not None and found.certified:
+        if output is not None and sure:
             console.print(f"saved: policy: {{kind: saved, file: {output}}}", markup=False)
-    if not found.certified:
+    if not sure:
         raise typer.Exit(1)
-
-
-def _save(name: str, text: str) -> None:
-    try:
-        Path(name).expanduser().write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--output: {name!r} cannot be written: {error.strerror}") from error
 
 
 class Kind(str, Enum):

@@ -1,5 +1,6 @@
 """How good a cache's hits are, on labelled questions: what `semcache evaluate` runs."""
 
+from semcache_core.evaluation.calibrating import CertifiedThreshold, calibrate
 from semcache_core.evaluation.examples import Asked, Examples, Pair, read_examples
 from semcache_core.evaluation.measuring import evaluate
 from semcache_core.evaluation.report import Mistake, Report
@@ -7,12 +8,14 @@ from semcache_core.evaluation.shares import Point, Share, curve, recall_at
 
 __all__ = [
     "Asked",
+    "CertifiedThreshold",
     "Examples",
     "Mistake",
     "Pair",
     "Point",
     "Report",
     "Share",
+    "calibrate",
     "curve",
     "evaluate",
     "read_examples",

@@ -1,0 +1,111 @@
+"""From labelled questions, or a cache's own labels, to a certified threshold in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from semcache_core.embedders import make_embedder
+from semcache_core.errors import ConfigError
+from semcache_core.evaluation.examples import Examples
+from semcache_core.evaluation.measuring import Tell, evaluate
+from semcache_core.evaluators import RECOMMENDED_FLOOR, default_evaluator
+from semcache_core.learning import Label
+from semcache_core.models import Action, Decision, Query, Reason, Scored
+from semcache_core.policies import Calibration
+from semcache_core.policies import calibrate as certify
+from semcache_core.policies.calibration import FILL
+from semcache_core.protocols import Evaluator
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedThreshold:
+    """A calibration, and whose scores it is about; `str` of it is a sentence."""
+
+    calibration: Calibration
+    scores_of: Mapping[str, str]
+    """The evaluator's name and the embedder's identity: for others it says nothing."""
+
+    def __str__(self) -> str:
+        return str(self.calibration)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        told: dict[str, Any] = json.loads(self.calibration.to_json())
+        return told | {"scores_of": dict(self.scores_of)}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write what a configuration names: `policy: {kind: saved, file: policy.json}`.
+
+        Raises `ConfigError` if nothing is certified, or the file cannot be written.
+        """
+        if not self.calibration.certified:
+            raise ConfigError(f"nothing to save: {self}")
+        try:
+            text = json.dumps(self.to_dict(), indent=2) + "\n"
+            Path(path).expanduser().write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def calibrate(
+    source: Examples | Sequence[Label],
+    max_false_hit_rate: float = 0.01,
+    confidence: float = 0.95,
+    *,
+    embedder: Any = None,
+    evaluator: Evaluator | None = None,
+    floor: float = RECOMMENDED_FLOOR,
+    top_k: int = 5,
+    fill: float = FILL,
+    tell: Tell | None = None,
+) -> CertifiedThreshold:
+    """The threshold that keeps a false-hit budget, with what certifies it.
+
+    `source`: labelled pairs or a stream (`read_examples`), which are embedded and scored here; or
+    `cache.labels()` of a cache in shadow mode, which have their scores (while it serves, hits have
+    no labels, and what is left is no sample). `embedder` and `evaluator` are those of the cache
+    that will serve; without them its defaults. The labels are to be like the traffic; for the rest
+    see `policies.calibrate`. Raises `ConfigError`; `EmbedderError`, `EvaluatorError` if a part
+    fails.
+    """
+    made = make_embedder(embedder)
+    judged = evaluator or default_evaluator(made)
+    labels = [one for one in source if isinstance(one, Label)]
+    if labels and len(labels) != len(source):
+        raise ConfigError("source: give examples or a cache's labels, not both")
+    if labels:
+        values, right = [one.score for one in labels], [one.correct for one in labels]
+    else:
+        seen = _Recording(floor)
+        examples: Any = source
+        evaluate(examples, embedder=made, evaluator=judged, policy=seen, top_k=top_k, tell=tell)
+        values, right = seen.values, seen.right
+    found = certify(values, right, max_false_hit_rate, confidence, fill=fill)
+    return CertifiedThreshold(found, {"evaluator": judged.name, "embedder": made.identity})
+
+
+@dataclass
+class _Recording:
+    """A policy that serves nothing, and keeps what each lookup's best candidate was worth."""
+
+    floor: float
+    values: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+
+    def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
+        return Decision(Action.EXPLORE, "recorded", (scored[0],), why=Reason.EXPLORED)
+
+    def observe(self, query: Query, scored: Scored, correct: bool) -> None:
+        self.values.append(scored.value)
+        self.right.append(correct)
+
+    def state(self) -> str:
+        return ""
+
+    def restore(self, state: str) -> None:
+        """Nothing is kept."""
