@@ -39,7 +39,8 @@ class Listening:
 
 def settings_from(given: Mapping[str, Any]) -> tuple[ServerSettings, Listening]:
     """Check a section; raises `ConfigError` for a setting that there is not, or cannot work."""
-    values = {name: value for name, value in given.items() if value is not None}
+    # An environment variable that is empty says nothing.
+    values = {name: value for name, value in given.items() if value not in (None, "")}
     ours = {field.name for field in fields(ServerSettings)}
     listening = {field.name for field in fields(Listening)}
     _check_names("server", values, ours | listening)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from chat_upstream import Upstream, last_question
 
 from semcache_core.cache import SemanticCache
 from semcache_core.cli import main
+from semcache_core.config import load
 from semcache_core.protocols import Embedder
+from semcache_core.server import ServerSettings
+from semcache_core.server.reading import Listening, settings_from
 
 from .conftest import said
 
@@ -198,3 +202,16 @@ def test_a_port_in_use_is_told(refused: Callable[..., str], provider: Upstream) 
     """With a usage error like any other."""
     port = provider.url.rpartition(":")[2].partition("/")[0]
     assert "cannot listen at" in refused("--upstream", "http://x", "--port", port)
+
+
+def test_the_configuration_on_the_page_works(tmp_path: Path) -> None:
+    """Every setting that it shows is one, and every setting there is is shown."""
+    page = (Path(__file__).parents[3] / "docs" / "server.md").read_text("utf-8")
+    [shown] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "semcache.yaml"
+    file.write_text(shown, "utf-8")
+    section = load(file, {}, {"OPENAI_API_KEY": "sk-1"}).config.server or {}
+    settings, place = settings_from(section)
+    assert (settings.timeout, settings.max_body, place.grace) == (120.0, 8 * 2**20, 60.0)
+    known = {field.name for kind in (ServerSettings, Listening) for field in fields(kind)}
+    assert known - {"open"} == set(section)
