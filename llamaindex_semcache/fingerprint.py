@@ -99,7 +99,11 @@ class Fingerprint(Settings):
         self._llm = llm
 
     def fields(self) -> dict[str, bytes]:
-        """Class, metadata, and fields; of the private attributes the plain values."""
+        """Class, metadata, and fields; of the private attributes the plain values and the models.
+
+        A model that hands its calls on to another (an adapter of another library's, a wrapper of
+        the user's) keeps that in a private attribute, and says nothing of it in its fields.
+        """
         fields = type(self._llm).model_fields
         found = {
             "class": class_name(self._llm).encode(),
@@ -112,7 +116,21 @@ class Fingerprint(Settings):
         for name, value in (self._llm.__pydantic_private__ or {}).items():
             if isinstance(value, _SCALAR) and _tells(name, value):
                 found[name] = told(value)
+            elif (within := _model_within(value)) is not None:
+                found[name] = within
         return found
+
+
+def _model_within(value: Any) -> bytes | None:
+    """An LLM by its fingerprint; another library's by the parameters that it says identify it."""
+    if isinstance(value, LLM):
+        fields = Fingerprint(value).settled()
+        return b"\0".join(name.encode() + b"=" + fields[name] for name in sorted(fields))
+    params = getattr(value, "_identifying_params", None)  # LangChain's word
+    if not isinstance(params, Mapping):
+        return None
+    shown = {str(name): part for name, part in params.items() if not is_secret(str(name), part)}
+    return canonical(class_name(value)) + told(shown)
 
 
 def scrubbed(values: Mapping[str, Any]) -> dict[str, Any]:

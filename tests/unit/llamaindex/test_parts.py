@@ -21,17 +21,19 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import CustomLLM, LLMMetadata, MockLLM
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.tools import FunctionTool
-from pydantic import BaseModel, SecretStr
+from llamaindex_models import PlainLLM
+from pydantic import BaseModel, PrivateAttr, SecretStr
 
-from llamaindex_semcache import answers, fingerprint, payload
+from llamaindex_semcache import SemanticCache, answers, cached, fingerprint, payload
 from llamaindex_semcache.corpus import version_of
 from llamaindex_semcache.engine_settings import EngineSettings
 from llamaindex_semcache.messages import plain_messages, spoken
 from llamaindex_semcache.prompts import Reading, Request
 from llamaindex_semcache.responses import RESPONSE, Stored
+from semcache_core.embedders.testing import HashEmbedder
 from semcache_core.errors import PayloadError, UncacheableError
 from semcache_core.turns import Turns
 
@@ -400,3 +402,41 @@ def test_settings_of_circular_engines() -> None:
     assert b"secret" not in b"".join(found.values())
     assert found[".numbers.a.1"] == b"2"
     assert b"Loop" in found[".me"]
+
+
+class Adapter(CustomLLM):
+    """Hands its calls on to a model that it keeps to itself, as LangChainLLM does."""
+
+    _inner: Any = PrivateAttr()
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self._inner = inner
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="unknown")
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        inner = self._inner
+        said = inner.complete(prompt).text if isinstance(inner, PlainLLM) else inner.invoke(prompt)
+        return CompletionResponse(text=str(said))
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("kind", ["LlamaIndex", "LangChain"])
+def test_a_model_behind_a_model_counts(kind: str) -> None:
+    """Two adapters of two models do not answer for one another; two of one model do."""
+    from langchain_models import CountingLLM
+
+    def inner(name: str) -> Any:
+        return PlainLLM(model=name) if kind == "LlamaIndex" else CountingLLM(style=name)
+
+    with SemanticCache(embed_model=HashEmbedder()) as cache:
+        asked = [cached(Adapter(inner(name)), cache) for name in ("a", "b", "a")]
+        for llm in asked:
+            llm.complete("Name a river.")
+        assert (cache.stats().entries, cache.stats().hits) == (2, 1)
+        assert cache.stats().errors == {}
