@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import chromadb
@@ -11,13 +12,18 @@ import numpy as np
 import pytest
 from chromadb.config import Settings
 from store_values import entry, near, unit
+from vector_stores import STORES
 
+from llamaindex_semcache.vector_store import VectorStoreHome
+from semcache_core.entries.memory import MemoryEntries
 from semcache_core.indexes.chroma import ChromaIndex
 from semcache_core.indexes.scan import ScanIndex
-from semcache_core.models import Change, Vector
+from semcache_core.models import Change, Neighbour, Vector
 from semcache_core.protocols import VectorIndex
 
-KINDS = ["scan", "chroma-disk", "chroma-memory"]
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+
+KINDS = ["scan", "chroma-disk", "chroma-memory", *STORES]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +39,48 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         client.close()
 
 
+class OverVectorStore:
+    """An index over a vector store of LlamaIndex, with a record that has what it is told."""
+
+    def __init__(self, store: Any) -> None:
+        self._record = MemoryEntries()
+        self._home = VectorStoreHome(store, self._record, "model")
+        self._index = self._home.create()
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write it to the record first, as a store does."""
+        for change in changes:
+            if change.entry is None:
+                self._record.delete([change.key])
+            else:
+                self._record.put([change.entry])
+        self._index.apply(changes)
+
+    def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+        return self._index.nearest(scope, vector, k)
+
+    def clear(self) -> None:
+        self._record.clear()
+        self._home.retire(self._index)
+        self._index = self._home.create()
+
+    def close(self) -> None:
+        self._home.close()
+
+
 @pytest.fixture(params=KINDS)
-def index(request: pytest.FixtureRequest, clients: dict[str, Any]) -> Iterator[VectorIndex]:
+def index(
+    request: pytest.FixtureRequest, clients: dict[str, Any], tmp_path: Path
+) -> Iterator[VectorIndex]:
     """An empty index of each kind."""
+    if request.param in STORES:
+        with STORES[request.param](tmp_path, 24 if "many" in request.node.name else 8) as store:
+            made: VectorIndex = OverVectorStore(store)
+            yield made
+            made.close()
+        return
     if request.param == "scan":
-        made: VectorIndex = ScanIndex(lambda scope: [])
+        made = ScanIndex(lambda scope: [])
     else:
         made = ChromaIndex(clients[request.param], f"test-{uuid.uuid4()}", "model")
     made.nearest("scope", unit(0), 1)  # from now on a scan follows the scope

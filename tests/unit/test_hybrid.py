@@ -15,8 +15,9 @@ from chromadb.config import Settings
 from store_values import Wide, entry, wide
 
 from semcache_core.errors import ConfigError
-from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
+from semcache_core.indexes.chroma import ChromaIndex
 from semcache_core.indexes.hybrid import HybridIndex
+from semcache_core.indexes.large import IndexFailed
 from semcache_core.store import Store, open_store
 
 LIMIT = 40
@@ -259,7 +260,7 @@ def test_failing_search_falls_back(stores: Stores, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("semcache_core.indexes.keeper._RETRY", 0.05)
 
     def broken(*_: object) -> None:
-        raise ChromaFailed("the disk is on fire")
+        raise IndexFailed("the disk is on fire")
 
     with monkeypatch.context() as patch:
         patch.setattr(ChromaIndex, "nearest", broken)
@@ -406,7 +407,7 @@ def test_server_that_is_not_there(stores: Stores) -> None:
     assert top(store, 3) == "scope-k3"
     until(lambda: store.health().index.startswith("failed"))
     assert top(store, 4) == "scope-k4"
-    with pytest.raises(ChromaFailed):
+    with pytest.raises(IndexFailed):
         store.flush()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from semcache_core.indexes.chroma import ChromaIndex
 from semcache_core.indexes.inspection import SAMPLE
+from semcache_core.indexes.large import LargeIndex
 from semcache_core.models import Change, Entry
 from semcache_core.protocols import EntryStore
 
@@ -19,7 +19,7 @@ class Building:
     """
 
     def __init__(
-        self, record: EntryStore, index: ChromaIndex, scopes: Sequence[str], seq: int, fresh: bool
+        self, record: EntryStore, index: LargeIndex, scopes: Sequence[str], seq: int, fresh: bool
     ) -> None:
         self.index, self.scopes, self.seq, self.fresh = index, list(scopes), seq, fresh
         self._entries: Iterator[Entry] = (

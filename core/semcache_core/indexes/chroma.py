@@ -14,17 +14,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from semcache_core.errors import StoreError
+from semcache_core.indexes.large import FORMAT, IndexFailed, State
 from semcache_core.indexes.salt import salted, similarity, tag
 from semcache_core.models import Change, Entry, Neighbour, Vector
 
-FORMAT = 1
 _SPACE = "cosine"
 _STATE = "semcache"
 _BATCH = 64
@@ -36,23 +36,8 @@ _SAME = 1e-5
 _PROBED = 8
 
 
-class ChromaFailed(StoreError):
+class ChromaFailed(IndexFailed):
     """Chroma, or the collection in it, cannot be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a collection says of itself, in its metadata."""
-
-    embedder: str
-    seq: int = 0
-    """The change of the record up to which it is complete for its scopes."""
-    scopes: tuple[str, ...] = ()
-    dead: int = 0
-    """Vectors deleted since it was built."""
-    record: str = ""
-    """The record it was made from."""
-    format: int = FORMAT
 
 
 class ChromaIndex:
@@ -61,6 +46,8 @@ class ChromaIndex:
     The collection is made if it does not exist. Raises `ChromaFailed` for whatever Chroma
     raises, and for a collection of another configuration, embedder or format.
     """
+
+    kind = "chroma"
 
     def __init__(self, client: Any, name: str, embedder: str = "") -> None:
         self._client, self._name = client, name

@@ -11,6 +11,7 @@ from semcache_core.errors import StoreError, StoreReadOnly
 from semcache_core.indexes.chroma import ChromaIndex, translated
 from semcache_core.indexes.clients import close_http_client
 from semcache_core.indexes.homes import abandoned, collection_name
+from semcache_core.indexes.large import LargeIndex
 from semcache_core.indexes.lease import Lease
 from semcache_core.protocols import EntryStore
 
@@ -38,7 +39,7 @@ class ClientHome:
         self._lease = Lease(record, "index.writer")
         self._client: Any = None
         self._lost = False
-        self._names: dict[ChromaIndex, str] = {}
+        self._names: dict[LargeIndex, str] = {}
 
     def exists(self) -> bool:
         return not self._lost and bool(self._record.meta("index.name"))
@@ -65,21 +66,21 @@ class ClientHome:
         self._names[index] = name
         return index
 
-    def publish(self, index: ChromaIndex) -> None:
+    def publish(self, index: LargeIndex) -> None:
         self._record.set_meta("index.name", self._names[index])
         self._record.set_meta("index.building", "")
 
-    def is_current(self, index: ChromaIndex) -> bool:
+    def is_current(self, index: LargeIndex) -> bool:
         return self._record.meta("index.name") == self._names[index]
 
-    def retire(self, index: ChromaIndex) -> None:
+    def retire(self, index: LargeIndex) -> None:
         name = self._names.pop(index)
         if name == self._record.meta("index.name"):
             self._record.set_meta("index.name", "")
         with translated("delete"):
             self._connected().delete_collection(name)
 
-    def release(self, index: ChromaIndex, clean: bool) -> None:
+    def release(self, index: LargeIndex, clean: bool) -> None:
         self._names.pop(index, None)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
-from semcache_core.indexes.chroma import ChromaIndex
+from semcache_core.indexes.large import LargeIndex
 
 abandoned: list[object] = []
 """What a forked child inherited and must neither use nor close: it is the parent's."""
@@ -20,7 +20,7 @@ def collection_name(embedder: str) -> str:
 
 
 class Home(Protocol):
-    """Raises `ChromaFailed`, and `StoreError` for what the record raises."""
+    """Raises `IndexFailed`, and `StoreError` for what the record raises."""
 
     @property
     def open_to_readers(self) -> bool:
@@ -32,22 +32,22 @@ class Home(Protocol):
     def acquire(self) -> bool:
         """Become, or stay, the one process that writes."""
 
-    def open(self) -> ChromaIndex | None:
+    def open(self) -> LargeIndex | None:
         """The whole index that was left here; what is broken or half built is cleared away."""
 
-    def create(self) -> ChromaIndex:
+    def create(self) -> LargeIndex:
         """An empty index, which nobody finds until it is published."""
 
-    def publish(self, index: ChromaIndex) -> None:
+    def publish(self, index: LargeIndex) -> None:
         """It is whole: from now on `open` gives this one."""
 
-    def is_current(self, index: ChromaIndex) -> bool:
+    def is_current(self, index: LargeIndex) -> bool:
         """Whether `open` would give this one."""
 
-    def retire(self, index: ChromaIndex) -> None:
+    def retire(self, index: LargeIndex) -> None:
         """It is not needed any more."""
 
-    def release(self, index: ChromaIndex, clean: bool) -> None:
+    def release(self, index: LargeIndex, clean: bool) -> None:
         """Let go of an index; unless `clean`, it is tested before it is opened again."""
 
     def close(self) -> None:

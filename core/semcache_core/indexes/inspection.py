@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
+from semcache_core.indexes.large import IndexFailed, LargeIndex
 from semcache_core.models import Entry
 from semcache_core.protocols import EntryStore
 
@@ -14,12 +14,12 @@ _FEWEST = 0.95
 """An index with fewer than this share of the record's vectors has lost some."""
 
 
-class Useless(ChromaFailed):
+class Useless(IndexFailed):
     """The index is not to be tested and tried again: it has to be made anew."""
 
 
 def inspect(
-    index: ChromaIndex, record: EntryStore, scopes: Iterable[str], seq: int, newer: int
+    index: LargeIndex, record: EntryStore, scopes: Iterable[str], seq: int, newer: int
 ) -> None:
     """Raise `Useless` for an index that lacks vectors, or does not find those it has.
 
@@ -32,7 +32,7 @@ def inspect(
     expect(index, [entry for entry in islice(oldest, SAMPLE) if entry.seq <= seq])
 
 
-def expect(index: ChromaIndex, sample: Sequence[Entry]) -> None:
+def expect(index: LargeIndex, sample: Sequence[Entry]) -> None:
     """Raise `Useless` unless most of what was written is found.
 
     Most and not all: a graph may well miss one in a thousand, and what is wedged misses every one.

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from semcache_core.errors import StoreError
 from semcache_core.indexes.building import Building
-from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex
 from semcache_core.indexes.homes import Home
 from semcache_core.indexes.inspection import SAMPLE, Useless, expect, inspect
+from semcache_core.indexes.large import IndexFailed, LargeIndex
 from semcache_core.indexes.tails import Tails
 from semcache_core.models import Change
 from semcache_core.protocols import EntryStore
@@ -48,7 +48,7 @@ _CHECK_EVERY = 500
 class Serving:
     """What searches may use: an index, and the scopes it is complete for, save for the tails."""
 
-    index: ChromaIndex
+    index: LargeIndex
     scopes: frozenset[str]
 
 
@@ -56,7 +56,7 @@ class Serving:
 class _Held:
     """The present index, and how far it has followed the record."""
 
-    index: ChromaIndex
+    index: LargeIndex
     scopes: set[str]
     seq: int
     unchecked: int = 0
@@ -113,7 +113,7 @@ class Keeper:
             self._wanted[scope] = None
             self.wake()
 
-    def report(self, serving: Serving, error: ChromaFailed) -> None:
+    def report(self, serving: Serving, error: IndexFailed) -> None:
         """A search failed: nobody should try again before the index was looked at."""
         if self.serving is serving:
             _log.warning("the index failed and is not used until it was tested: %s", error)
@@ -146,8 +146,8 @@ class Keeper:
             return f"building, {job.percent}%"
         if self.error:
             return f"failed: {self.error}"
-        if self.serving is not None:
-            return "chroma"
+        if (serving := self.serving) is not None:
+            return serving.index.kind
         if not self.settled.is_set():
             return "opening"
         return "scan" if self._held is None else "catching up"
@@ -179,7 +179,7 @@ class Keeper:
             self._batch = _SMALL_BATCH if gentle else _BATCH
             try:
                 pause = self._step()
-            except ChromaFailed as error:
+            except IndexFailed as error:
                 return self._failed(error)
             except StoreError as error:
                 _log.warning("the index waits for the record: %s", error)
@@ -191,7 +191,7 @@ class Keeper:
 
     def _step(self) -> float:
         if self._broken:
-            raise ChromaFailed("a search failed")
+            raise IndexFailed("a search failed")
         if self._held is None and self._job is None:
             return self._begin()
         writing = self._home.acquire()
@@ -229,7 +229,7 @@ class Keeper:
         self.settled.set()
         return self._rebuild(self._wanted) if self.writing else self._later(_RETRY)
 
-    def _found(self) -> ChromaIndex | None:
+    def _found(self) -> LargeIndex | None:
         """The index that is there, if it is this record's."""
         index = self._home.open()
         if index is None or index.state.record == self._record_id():
@@ -238,7 +238,7 @@ class Keeper:
         self._home.retire(index)
         return None
 
-    def _adopt(self, index: ChromaIndex) -> None:
+    def _adopt(self, index: LargeIndex) -> None:
         self._held = _Held(index, set(index.state.scopes), index.state.seq)
         self._forget_wanted(index.state.scopes)
         self._catch_up()
@@ -389,7 +389,7 @@ class Keeper:
             self._home.retire(held.index)
         return math.inf
 
-    def _failed(self, error: ChromaFailed) -> float:
+    def _failed(self, error: IndexFailed) -> float:
         """Scan until the index was tested, and built anew if it does not stand the test."""
         _log.warning("the index cannot be used for now: %s", error)
         self.error = str(error)

@@ -18,6 +18,7 @@ from semcache_core.errors import StoreError
 from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex, translated
 from semcache_core.indexes.clients import Embedded, in_use, persistent_client
 from semcache_core.indexes.homes import abandoned, collection_name
+from semcache_core.indexes.large import LargeIndex
 from semcache_core.indexes.probe import probed
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class LocalHome:
     def __init__(self, folder: Path, embedder: str) -> None:
         self._folder, self._embedder = folder, embedder
         self._lock: Any = None
-        self._clients: dict[ChromaIndex, tuple[Any, Path]] = {}
+        self._clients: dict[LargeIndex, tuple[Any, Path]] = {}
 
     def exists(self) -> bool:
         return bool(self._generations())
@@ -72,18 +73,18 @@ class LocalHome:
             folder.mkdir(parents=True)
         return self._index(folder)
 
-    def publish(self, index: ChromaIndex) -> None:
+    def publish(self, index: LargeIndex) -> None:
         """Nothing to do: the newest whole generation is the one that counts."""
 
-    def is_current(self, index: ChromaIndex) -> bool:
+    def is_current(self, index: LargeIndex) -> bool:
         return True
 
-    def retire(self, index: ChromaIndex) -> None:
+    def retire(self, index: LargeIndex) -> None:
         _, folder = self._clients[index]
         self.release(index, clean=True)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def release(self, index: ChromaIndex, clean: bool) -> None:
+    def release(self, index: LargeIndex, clean: bool) -> None:
         client, folder = self._clients.pop(index)
         with contextlib.suppress(StoreError), translated("close"):
             client.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from semcache_core.errors import ConfigError
+from semcache_core.indexes.announced import announced
 from semcache_core.indexes.client_home import ClientHome
 from semcache_core.indexes.clients import ChromaServer, http_client
 from semcache_core.indexes.homes import Home
@@ -56,8 +57,8 @@ def open_store(
     `url`      a Chroma server for the index, for several machines; with `entries` beside it.
     `url_headers`, `url_timeout`, `url_verify`
                how it is spoken to (`indexes.clients.ChromaServer`).
-    `index`    instead: a `chromadb` client, "scan" for none on disk, a `VectorIndex`, or a
-               function that makes one for a record.
+    `index`    instead: a `chromadb` client, a vector store of LlamaIndex, "scan" for none on disk,
+               a `VectorIndex`, or a function that makes one for a record.
     `scan_limit`  entries of a scope up to which it is scanned in memory.
     `on_corrupt`  "raise", or "move": set a damaged SQLite file aside, save what can be read.
     `options`  those of `Store`.
@@ -125,13 +126,14 @@ def _index(index: Any, home: Callable[[], Home], record: EntryStore, limit: int)
         return index
     if index == "scan":
         return ScanIndex(record.scope)
-    if index is None or _is_client(index):
+    if index is None or _is_client(index) or announced(index):
         return HybridIndex(record, home(), scan_limit=limit)
     if callable(index):
         made: VectorIndex = index(record)
         return made
     raise ConfigError(
-        f'index is "scan", a chromadb client, a VectorIndex, or a function; got {index!r}'
+        'index is "scan", a chromadb client, a vector store of LlamaIndex, a VectorIndex, or a'
+        f" function; got {index!r}"
     )
 
 
@@ -144,6 +146,8 @@ def _home(
 ) -> Home:
     if server is not None:
         return ClientHome(partial(http_client, server), record, embedder)
+    if index is not None and (maker := announced(index)):
+        return maker(index, record, embedder)
     if index is not None:
         return ClientHome(lambda: index, record, embedder, reconnects=False)
     if path is not None:
