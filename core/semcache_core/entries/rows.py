@@ -77,6 +77,11 @@ def _entry(  # noqa: PLR0917  # the columns of a row, in order
 ) -> Entry:
     if dimension != (0 if vector is None else len(vector) // 4):
         raise ValueError(f"its vector should have {dimension} numbers")
+    # SQLite keeps what it is given, whatever the column's type; somebody else may have written it.
+    if not ((query is None or isinstance(query, str)) and isinstance(payload, bytes)):
+        raise TypeError("its question should be a text and its payload bytes")
+    if not all(isinstance(number, int | float) for number in (created, last_used, uses, tokens)):
+        raise TypeError("its times and counts should be numbers")
     return Entry(
         key=key,
         scope=scope,
