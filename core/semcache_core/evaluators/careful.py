@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from semcache_core.evaluators._base import BaseEvaluator
 from semcache_core.evaluators.guards import Guards, wording
@@ -54,14 +53,14 @@ class Careful(BaseEvaluator):
 
     def _judged(self, query: Query, one: Candidate, looks: Score, *, crowd: bool) -> Score:
         if looks.rejected:
-            return replace(looks, parts=(looks,))
-        [score] = self.verifier.score(query, [one])
+            return Score(looks.value, looks.by, looks.reason, rejected=True, parts=(looks,))
         pair = pair_of(query.text, one.entry.query or "")
+        value = self.verifier.of_pair(pair, one.similarity)
         why = wording.unequal(pair) if crowd else wording.differ(pair)
         if why:
-            where = "among look-alikes" if crowd else "an order"
-            score = replace(score, value=DOUBT * score.value, reason=f"{where}: {why}")
-        return replace(score, parts=(looks, score))
+            why = f"{'among look-alikes' if crowd else 'an order'}: {why}"
+            value *= DOUBT
+        return Score(value, self.name, why, parts=(looks, Score(value, self.name, why)))
 
 
 def _differing(

@@ -90,7 +90,7 @@ def typo(a: str, b: str) -> bool:
     names ("VTI", "VTV"), unless one long name merely lacks a letter of the other. A swap of
     neighbouring letters is a typo in any case: see `swapped`.
     """
-    if abs(len(a) - len(b)) > 2 or min(len(a), len(b)) < 4 or a[0] not in b[:2]:
+    if abs(len(a) - len(b)) > 2 or min(len(a), len(b)) < 4 or not _same_start(a, b):
         return False
     known = _lexicon.ranks()
     if not (a.isalpha() and b.isalpha()) or (a in known and b in known):
@@ -98,6 +98,11 @@ def typo(a: str, b: str) -> bool:
     if a not in known and b not in known:
         return len(a) != len(b) and min(len(a), len(b)) > 5 and one_edit(a, b)
     return one_edit(a, b) or (min(len(a), len(b)) > 7 and _two_edits(a, b))
+
+
+def _same_start(a: str, b: str) -> bool:
+    """The first letter is hardly ever mistyped: an ebook is no book."""
+    return a[0] == b[0] or (a[0] == b[1] and a[1] == b[0])
 
 
 def _two_edits(a: str, b: str) -> bool:

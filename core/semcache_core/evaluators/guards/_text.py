@@ -157,6 +157,7 @@ def _expand(token: Token) -> Iterator[Token]:
         yield from (Token(text[:-3], False, False), Token("not", False, False))
     elif (
         "-" in text
+        and text[1] != "-"  # an e-book is no book
         and text.replace("-", "").isalpha()
         and (text,) not in _lexicon.kinds().canonical
     ):

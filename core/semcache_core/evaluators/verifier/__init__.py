@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators._base import BaseEvaluator, unit
-from semcache_core.evaluators.guards._pair import pair_of
+from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier._features import SIGNS, features
 from semcache_core.models import Candidate, Query, Score
 
@@ -71,6 +71,10 @@ class Verifier(BaseEvaluator):
 
     def probability(self, query: str, stored: str, cosine: float) -> float:
         """P for a pair of texts whose embeddings have this cosine similarity."""
-        values = features(unit(cosine), pair_of(query, stored))
+        return self.of_pair(pair_of(query, stored), cosine)
+
+    def of_pair(self, pair: Pair, cosine: float) -> float:
+        """`probability`, for a pair that was compared already."""
+        values = features(unit(cosine), pair)
         z = self._model.intercept + sum(map(float.__mul__, self._model.weights, values))
         return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, z))))
