@@ -78,9 +78,11 @@ def _twin(model: Any, how: Twinned) -> Any:
 
 def _twin_class(kind: type, how: Twinned) -> Any:
     with _making:
-        known = how.reading.twins.get((kind, how.turns, how.settings))
+        made_with = (kind, how.turns, how.settings)
+        known = how.reading.twins.get(made_with)
         if known is None:
-            known = how.reading.twins[kind, how.turns, how.settings] = _made(kind, how)
+            known = _made(kind, how)
+            how.reading.twins.put(made_with, known)
         return known
 
 

@@ -34,7 +34,8 @@ class Reading:
         self.cache = cache
         self.planner = planner
         self.plans: LRU[Any, Plan] = LRU(4096)
-        self.twins: dict[Any, type] = {}
+        # Bounded: a setting can be a user's session, and then each user has a class.
+        self.twins: LRU[Any, type] = LRU(256)
         self.latest: Prompt | None = None
         """The newest request with a question, for `explain`."""
         self._when = when

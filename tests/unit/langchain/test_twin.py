@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 
 import pytest
@@ -452,3 +453,20 @@ def test_a_twin_outlives_its_caches_class_lookup(cache):
     other = SemanticCache(embedding=cache._parts.embedder)
     assert type(cached(Counting(), other)) not in kinds
     other.close()
+
+
+def test_twins_of_many_sessions_do_not_pile_up(cache):
+    """Each has a class, and the classes of twins that are gone go, too."""
+
+    class Own(Counting):
+        """A class whose subclasses can be counted."""
+
+    model, kept = Own(), cached(Own(), cache, session="first")
+    kept.invoke("a b c")
+    for number in range(400):
+        cached(model, cache, session=str(number))
+    gc.collect()
+    assert len(Own.__subclasses__()) <= 300
+    assert kept.invoke("a b c").text
+    again = cached(model, cache, session="first")
+    assert again == cached(model, cache, session="399")
