@@ -62,7 +62,7 @@ def open_database(
 
 def _make_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people asked is theirs
     except FileExistsError as error:
         raise ConfigError(f"path: {path.parent} is a file, and should be a folder") from error
     except OSError as error:

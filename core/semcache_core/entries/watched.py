@@ -37,7 +37,7 @@ class Watched:
         if self._path is None:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the folder {self._path.parent} cannot be made: {error}") from error
 
