@@ -2,9 +2,11 @@
 
 from semcache_core.evaluation.calibrating import CertifiedThreshold, calibrate
 from semcache_core.evaluation.examples import Asked, Examples, Pair, read_examples
+from semcache_core.evaluation.gate import check_traps
 from semcache_core.evaluation.measuring import evaluate
 from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.shares import Point, Share, curve, recall_at
+from semcache_core.evaluation.traps import traps
 
 __all__ = [
     "Asked",
@@ -16,8 +18,10 @@ __all__ = [
     "Report",
     "Share",
     "calibrate",
+    "check_traps",
     "curve",
     "evaluate",
     "read_examples",
     "recall_at",
+    "traps",
 ]
