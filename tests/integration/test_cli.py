@@ -98,7 +98,7 @@ def test_the_demo_asks_openai_when_there_is_a_key(
 def test_the_demo_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the adapter the message says what to install."""
     monkeypatch.setattr("semcache_core.demos.entry_points", lambda **_: ())
-    assert exit_code("demo") == 1
+    assert exit_code("demo") == 3
 
 
 def test_stats_add_up(folder: Path) -> None:
@@ -209,7 +209,7 @@ def exit_code(*arguments: str) -> int:
         (["ls", "{cache}", "--sort", "size"], 2, "recent"),
         (["ls"], 2, "PATH"),
         (["frobnicate"], 2, "No such command"),
-        (["ls", "{tmp}/broken"], 1, "damaged"),
+        (["ls", "{tmp}/broken"], 3, "damaged"),
     ],
 )
 def test_a_mistake_ends_with_a_sentence(

@@ -3,7 +3,7 @@
 Exit codes: 0 done; 1 done, and something was found that is not as it should be (`doctor`,
 `evaluate` below what was asked for, `calibrate` without a certificate, items refused); 2 wrong
 usage, which a path, an id or a file that is not right is too; 3 it could not be done (damaged,
-locked, out of reach); 130 interrupted.
+locked, out of reach, an extra that is not installed); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import NoReturn
 def main() -> None:
     """The console script. A user's mistake ends with a sentence, not with a traceback."""
     from semcache_core.cli._app import app
-    from semcache_core.errors import ConfigError, MissingDependency, SemcacheError
+    from semcache_core.errors import ConfigError, SemcacheError
 
     try:
         app()
-    except (ConfigError, MissingDependency) as error:
+    except ConfigError as error:
         _end(error, 2)
     except SemcacheError as error:
         _end(error, 3)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from semcache_core.cli._options import AsJson, Embedder, Where
 from semcache_core.cli._output import console, print_json, progress, table
-from semcache_core.cli._record import is_url, place_of
+from semcache_core.cli._record import existing, is_url, place_of
 from semcache_core.diagnosis import Finding, diagnosed
 
 _STYLES = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red", "mended": "green"}
@@ -30,6 +30,8 @@ def doctor(
     anew from the entries. The exit code is 1 if something is left that is not as it should be.
     """
     place = place_of(where)
+    if is_url(place):
+        existing(place)
     with progress("looking", None) as tell:
         found = diagnosed(place, url=is_url(place), embedder=embedder, repair=repair, tell=tell)
     if json:

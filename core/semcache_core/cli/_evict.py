@@ -56,7 +56,7 @@ def evict(
             keys = _picked(record, namespace, ids or [], told, expired=expired, now=now)
         else:
             keys = _doomed(record, rule, sizes, now)
-        gone = 0 if dry_run else _deleted(record, keys, where, yes=yes or json)
+        gone = 0 if dry_run else _deleted(record, keys, where, yes=yes)
     if json:
         print_json({"deleted": gone, "ids": keys, "dry_run": dry_run})
     else:

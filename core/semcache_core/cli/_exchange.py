@@ -18,7 +18,7 @@ import typer
 from semcache_core.cli._options import AsJson, Embedder, ModelOf, Namespace, System, Where
 from semcache_core.cli._output import aside, console, print_json, progress
 from semcache_core.cli._program import adapter_class
-from semcache_core.cli._record import cache_at, existing, opened, place_of
+from semcache_core.cli._record import cache_at, existing, is_url, opened, place_of
 from semcache_core.errors import ConfigError
 
 _SQLITE = b"SQLite format 3\0"
@@ -163,13 +163,12 @@ def _of_database(path: Path) -> Source:
 
 
 def _import_lines(where: str, file: str, *, lenient: bool) -> dict[str, Any]:
-    from semcache_core.exchange import import_lines
+    from semcache_core.exchange import check_head, import_lines
     from semcache_core.store.opening import open_record
 
     with _lines(file) as lines:
-        first = next(iter(lines), "")  # a file that is none must not leave an empty cache behind
-        if not first.lstrip().startswith("{"):
-            raise ConfigError(f"{file}:1: this is no export of semcache: {first[:40]!r}")
+        first = next(lines, "")
+        check_head(first, f"{file}:1")  # a file that is none must not leave an empty cache behind
         record = open_record(place_of(where))
         try:
             return asdict(import_lines(record, _rest(first, lines), file, lenient=lenient))
@@ -214,6 +213,12 @@ def _import_langchain(
     return {"prompts": told.pop("pairs")} | told
 
 
+def _same(one: str, other: str) -> bool:
+    if is_url(one) or is_url(other):
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()
+
+
 def copy(
     source: Annotated[str, typer.Argument(metavar="A", help="A folder, database URL, or config.")],
     target: Annotated[str, typer.Argument(metavar="B", help="Likewise; made if missing.")],
@@ -228,6 +233,8 @@ def copy(
     from semcache_core.copying import copy as copied
 
     given = existing(source)
+    if _same(given, place_of(target)):
+        raise ConfigError("A and B are the same cache")
     with progress("copying", None) as tell:
 
         def shown(state: Copied) -> None:

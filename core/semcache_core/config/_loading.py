@@ -241,8 +241,8 @@ def load(
 
 
 def _read(source: Any, env: Mapping[str, str]) -> tuple[Text, Path]:
-    named = env.get("SEMCACHE_CONFIG") if source is None else source
-    if named is None or named == "":
+    named = env.get("SEMCACHE_CONFIG") or None if source is None else source
+    if named is None:
         return Text({}), Path()
     if isinstance(named, Mapping):
         return Text(_plain(named)), Path()

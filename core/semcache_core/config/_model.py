@@ -65,6 +65,12 @@ class Config(Strict):
     """The record's database, as an SQLAlchemy URL; the password by reference: ${PASSWORD}."""
     url: Annotated[Text | None, Field(repr=False)] = None
     """A Chroma server for the vectors, as http(s)://host:port."""
+    url_headers: Annotated[dict[str, Text] | None, Field(repr=False)] = None
+    """Sent to that server; keys by reference: {Authorization: "Bearer ${CHROMA_TOKEN}"}."""
+    url_timeout: Seconds | None = None
+    """Seconds without a word from it after which it counts as failed."""
+    url_verify: bool | Text | None = None
+    """Whether its certificate is checked, or the file of the authority that signed it."""
     index: Literal["scan"] | None = None
     """"scan": no index on disk."""
     embedder: EmbedderPart | None = None

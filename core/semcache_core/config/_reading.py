@@ -19,6 +19,7 @@ from semcache_core.errors import ConfigError
 Place = tuple[str | int, ...]
 """Keys and positions that lead to a value."""
 
+_DEEPEST = 50
 _MOST = 1_000_000
 """Bytes; a configuration of that size is another file."""
 
@@ -52,7 +53,7 @@ def read_file(path: Path) -> Text:
 def read_text(text: str, name: str) -> Text:
     """As `read_file`, for a text that is called `name` in errors."""
     try:
-        _refuse_anchors(text, name)
+        _refuse_what_grows(text, name)
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
@@ -81,8 +82,14 @@ def _checked_json(text: str, name: str) -> str:
     return text.replace("\t", " ")
 
 
-def _refuse_anchors(text: str, name: str) -> None:
+def _refuse_what_grows(text: str, name: str) -> None:
+    """Anchors, and nesting: PyYAML takes minutes for a file of nothing but brackets."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ConfigError(f"{name}: the settings are nested too deeply")
         if isinstance(event, yaml.AliasEvent):
             line = f":{event.start_mark.line + 1}" if event.start_mark else ""
             raise ConfigError(f"{name}{line}: anchors and references are not supported here")

@@ -60,8 +60,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+    except (OSError, EOFError, ValueError) as error:  # UnicodeDecodeError is one of the last
+        raise ConfigError(f"{str(path)!r}: cannot be read as text ({error})") from error
     if path.name.removesuffix(".gz").endswith(".csv"):
         yield from enumerate(csv.DictReader(io.StringIO(text)), 2)
         return

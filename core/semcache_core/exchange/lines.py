@@ -83,7 +83,8 @@ def import_lines(
     head = next(numbered, None)
     if head is None:
         raise ConfigError(f"{name}: nothing is in it")
-    dimension = _open(record, _object(head[1], f"{name}:{head[0]}"), f"{name}:{head[0]}")
+    where = f"{name}:{head[0]}"
+    dimension = _open(record, check_head(head[1], where), where)
     state, page = Imported(), []
     for number, line in numbered:
         try:
@@ -99,8 +100,9 @@ def import_lines(
     return _put(record, page, state)
 
 
-def _open(record: EntryStore, head: dict[str, Any], where: str) -> int | None:
-    """Check the first line against the record and take over its values; the vectors' length."""
+def check_head(line: str, where: str) -> dict[str, str]:
+    """The values that an export begins with; raises `ConfigError` for any other line."""
+    head = _object(line, where)
     values = head.get("values")
     if "semcache" not in head or not isinstance(values, dict):
         raise ConfigError(
@@ -110,6 +112,12 @@ def _open(record: EntryStore, head: dict[str, Any], where: str) -> int | None:
         raise ConfigError(f"{where}: version {head['semcache']!r} is not known here")
     if not all(isinstance(value, str) for value in values.values()):
         raise ConfigError(f"{where}: its values should be texts")
+    _dimension(values.get("dimension"), where)
+    return values
+
+
+def _open(record: EntryStore, values: dict[str, str], where: str) -> int | None:
+    """Check the first line against the record and take over its values; the vectors' length."""
     held = record.metas()
     if held.get("embedder") and values.get("embedder") not in (None, "", held["embedder"]):
         raise IncompatibleError(
