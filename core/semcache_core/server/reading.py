@@ -14,6 +14,7 @@ from semcache_core.server.settings import ServerSettings
 from semcache_core.turns import Turns
 from semcache_core.units import in_bytes, in_seconds
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -51,6 +52,8 @@ def settings_from(given: Mapping[str, Any]) -> tuple[ServerSettings, Listening]:
         )
     read = {name: _read(name, value) for name, value in values.items()}
     place = Listening(**{name: read.pop(name) for name in listening & read.keys()})
+    if place.host in _LOOPBACK and not read.get("keys"):
+        read.setdefault("hosts", _LOOPBACK)
     return ServerSettings(**read), place
 
 
@@ -106,6 +109,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "stream_usage": _switch,
     "statistics": _switch,
     "turns": _turns,
+    "hosts": _texts,
     "ignored": _names,
     "templates": _texts,
 }

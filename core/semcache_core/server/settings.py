@@ -34,7 +34,9 @@ class ServerSettings:
     are asked for their usage upstream, so that a stored answer has it; off for upstreams that
     refuse the field. `ignored` are fields of a request that no answer depends on. `templates`
     (texts, or `Template`s) say which part of a longer message is its question. `statistics`: the
-    page at `/`, `/stats` and `/metrics` are there.
+    page at `/`, `/stats` and `/metrics` are there. `hosts` are the names by which callers may call
+    this server; none: any name. A server on its user's machine needs it: a page in the browser can
+    give this address a name of its own.
 
     Raises `ConfigError`.
     """
@@ -51,10 +53,12 @@ class ServerSettings:
     ignored: tuple[str, ...] = IGNORED
     templates: tuple[Template, ...] = ()
     statistics: bool = True
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream", _base(self.upstream))
         object.__setattr__(self, "ignored", tuple(self.ignored))
+        object.__setattr__(self, "hosts", tuple(one.lower() for one in self.hosts))
         object.__setattr__(self, "templates", _templates(self.templates))
         for name in ("timeout", "connect_timeout"):
             _positive(name, getattr(self, name))

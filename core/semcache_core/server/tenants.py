@@ -5,6 +5,7 @@ No key is kept or logged: ours are compared by SHA-256, callers' own are passed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,9 +36,11 @@ class Door:
         key = settings.upstream_api_key
         self._own = {"authorization": f"Bearer {key}"} if key else {}
         self._passes_on = not (settings.keys or settings.open)
+        self._hosts = settings.hosts
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who these headers name; raises `ApiError` (401)."""
+        """Who these headers name; raises `ApiError` (401, 421)."""
+        self._check_host(headers.get("host", ""))
         if self._known:
             return Caller(self._tenant(headers), self._own)
         if not self._passes_on:
@@ -46,6 +49,16 @@ class Door:
         # Half a digest is 128 bits: nobody meets another's, and it stays legible in a listing.
         tenant = f"key-{digest('semcache tenant', given)[:32]}" if given else ""
         return Caller(tenant, given)
+
+    def _check_host(self, host: str) -> None:
+        """RFC 9110, section 7.4: a request that was meant for somebody else is misdirected."""
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        if self._hosts and name not in self._hosts:
+            raise ApiError(
+                421,
+                f"This server is not called {name[:80]!r}; add it to server.hosts if it is.",
+                code="misdirected_request",
+            )
 
     def _tenant(self, headers: Mapping[str, str]) -> str:
         keys = [headers[name] for name in CREDENTIALS if headers.get(name)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -112,6 +114,63 @@ def test_it_serves_keeps_and_ends_well(
     assert provider.calls == 1
     with SemanticCache(path, embedder=minilm) as cache:
         assert cache.stats().entries == 1
+
+
+def test_it_ends_by_a_signal_in_this_process_too(
+    provider: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_signals: None
+) -> None:
+    """As the program above, where its lines are counted."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = str(sock.getsockname()[1])
+    seen: list[str] = []
+
+    def use() -> None:
+        url = f"http://127.0.0.1:{port}"
+        while True:
+            try:
+                httpx.get(f"{url}/health/live")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.05)
+        seen.extend(ask(f"{url}/v1").headers["x-semcache"] for _ in range(2))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    file = tmp_path / "semcache.yaml"
+    file.write_text("server: {turns: {react: off}, grace: 5}", "utf-8")
+    options = ["--upstream", provider.url, "--port", port, "--tool-calls", "exact"]
+    command = ["semcache", "serve", "--config", str(file), *options]
+    monkeypatch.setattr(sys, "argv", command)
+    user = threading.Thread(target=use)
+    user.start()
+    with pytest.raises(SystemExit) as ended_with:
+        main()
+    user.join()
+    assert not ended_with.value.code
+    assert seen == ["miss", "hit"]
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What a server sets is put back; the levels of loggers too."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_new_key_is_shown_with_its_digest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key for the caller, and for the server what cannot be turned back into it."""
+    monkeypatch.setattr(sys, "argv", ["semcache", "serve", "--new-key", "acme"])
+    with pytest.raises(SystemExit) as ended_with:
+        main()
+    shown = capsys.readouterr().out
+    assert not ended_with.value.code
+    key, digest = re.findall(r"sk-semcache-\S+|sha256:\w{64}", shown)
+    assert digest == f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 @pytest.mark.slow

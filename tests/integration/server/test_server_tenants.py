@@ -14,7 +14,7 @@ from chat_upstream import Upstream
 
 from semcache_core.errors import ConfigError
 from semcache_core.server import ServerSettings
-from semcache_core.server.reading import new_key
+from semcache_core.server.reading import new_key, settings_from
 
 from .conftest import Serve, Served, said
 
@@ -167,6 +167,26 @@ def test_an_open_server_is_one_tenant(serve: Serve, provider: Upstream) -> None:
     served = serve(upstream_api_key="upstream-key", open=True)
     assert [ask(served, "ann"), ask(served, "bob")] == ["miss", "hit"]
     assert provider.headers[0]["authorization"] == "Bearer upstream-key"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("LOCALHOST", 200), ("[::1]:80", 200), ("evil.example", 421)],
+)
+def test_a_server_answers_to_its_own_names(serve: Serve, host: str, status: int) -> None:
+    """A page in a browser cannot reach it under a name that the page's owner gave its address."""
+    served = serve(hosts=("localhost", "::1"))
+    response = httpx.get(f"{served.address}/stats", headers={"host": host})
+    assert response.status_code == status
+
+
+def test_a_server_on_this_machine_without_keys_knows_its_names() -> None:
+    """By default; one with keys, or at another address, is called whatever it is called."""
+    given = {"upstream": "http://x"}
+    assert "localhost" in settings_from(given)[0].hosts
+    assert settings_from({**given, "hosts": "a"})[0].hosts == ("a",)
+    assert settings_from({**given, "host": "0.0.0.0"})[0].hosts == ()
+    assert settings_from({**given, "keys": {"acme": hashed(ACME)}})[0].hosts == ()
 
 
 def test_a_new_key_is_let_in(serve: Serve) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from semcache_core.server import sse
 from semcache_core.server.merging import add
 from semcache_core.server.pieces import new_id
+from semcache_core.server.plans import wants_usage
 
+Part = Callable[[dict[str, Any]], dict[str, Any]]
+Parts = Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]
 _CUT_SHORT = {"length", "max_tokens", "model_length"}
 _FILTERED = {"content_filter", "refusal", "safety", "blocklist"}
 # Fields of a chunk that are not the answer's as they are; the last one is padding.
@@ -70,9 +73,23 @@ def renewed(answer: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {**answer, "id": new_id(prefix), "created": int(time.time())}
 
 
-def ending(answer: Mapping[str, Any], head: Mapping[str, Any], wanted: bool) -> list[bytes]:
-    """The last events of a replayed stream: the usage, if it is wanted and known, and the mark."""
-    usage = answer.get("usage")
-    if not (wanted and usage):
-        return [sse.DONE]
-    return [sse.write({**head, "choices": [], "usage": usage}), sse.DONE]
+def joined(events: Sequence[bytes], kind: str, whole: Part) -> dict[str, Any]:
+    """A stream's events as an answer of this kind; raises `ValueError` when they make none."""
+    chunks = chunks_of(events)
+    choices = [whole(one) for one in choices_of(chunks)]
+    return {**head_of(chunks), "object": kind, "choices": choices, **usage_of(chunks)}
+
+
+def replayed(
+    answer: Mapping[str, Any], body: Mapping[str, Any], kind: str, parts: Parts
+) -> Iterator[bytes]:
+    """An answer as the events of a stream; `parts` takes a choice apart."""
+    wanted, usage = wants_usage(body), answer.get("usage")
+    head = {k: v for k, v in answer.items() if k not in ("choices", "usage")} | {"object": kind}
+    more = {"usage": None} if wanted else {}
+    for choice in answer["choices"]:
+        for part in parts(choice):
+            yield sse.write({**head, "choices": [part], **more})
+    if wanted and usage:
+        yield sse.write({**head, "choices": [], "usage": usage})
+    yield sse.DONE

@@ -10,7 +10,7 @@ from semcache_core.server import sse
 from semcache_core.server.endpoints import _choices as common
 from semcache_core.server.messages import split
 from semcache_core.server.pieces import new_id, pieces
-from semcache_core.server.plans import NotUnderstood, Place, Plan, planned, wants_usage
+from semcache_core.server.plans import NotUnderstood, Place, Plan, planned
 
 
 class Chat:
@@ -36,26 +36,10 @@ class Chat:
 
     def join(self, events: Sequence[bytes]) -> dict[str, Any]:
         """Raises `ValueError`."""
-        chunks = common.chunks_of(events)
-        choices = [_whole(one) for one in common.choices_of(chunks)]
-        head = common.head_of(chunks)
-        return {
-            **head,
-            "object": "chat.completion",
-            "choices": choices,
-            **common.usage_of(chunks),
-        }
+        return common.joined(events, "chat.completion", _whole)
 
     def replay(self, answer: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[bytes]:
-        wanted = wants_usage(body)
-        head = {k: v for k, v in answer.items() if k not in ("choices", "usage")}
-        head["object"] = "chat.completion.chunk"
-        more = {"usage": None} if wanted else {}
-        for choice in answer["choices"]:
-            for part in _parts(choice):
-                index = {"index": choice.get("index", 0), "logprobs": None, "finish_reason": None}
-                yield sse.write({**head, "choices": [{**index, **part}], **more})
-        yield from common.ending(answer, head, wanted)
+        return common.replayed(answer, body, "chat.completion.chunk", _parts)
 
     def fresh(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         choices = [_renumbered(one) for one in answer["choices"]]
@@ -117,7 +101,14 @@ def _renumbered(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A choice as its chunks': the role, the rest of the message, texts in pieces, calls, end."""
+    """A choice as its chunks'; those that say no more have no reason to have ended."""
+    place = {"index": choice.get("index", 0), "logprobs": None, "finish_reason": None}
+    for part in _deltas(choice):
+        yield {**place, **part}
+
+
+def _deltas(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The role, the rest of the message, texts in pieces, calls, the end."""
     message = dict(_message(choice))
     content, calls = message.pop("content", None), message.pop("tool_calls", None)
     yield {"delta": {"role": message.pop("role", "assistant"), "content": ""}}

@@ -10,7 +10,7 @@ from semcache_core.server import sse
 from semcache_core.server.endpoints import _choices as common
 from semcache_core.server.messages import Split
 from semcache_core.server.pieces import pieces
-from semcache_core.server.plans import NotUnderstood, Place, Plan, planned, wants_usage
+from semcache_core.server.plans import NotUnderstood, Place, Plan, planned
 
 
 class Completions:
@@ -36,24 +36,10 @@ class Completions:
 
     def join(self, events: Sequence[bytes]) -> dict[str, Any]:
         """Raises `ValueError`."""
-        chunks = common.chunks_of(events)
-        choices = [{"text": "", **one} for one in common.choices_of(chunks)]
-        head = common.head_of(chunks)
-        return {
-            **head,
-            "object": "text_completion",
-            "choices": choices,
-            **common.usage_of(chunks),
-        }
+        return common.joined(events, "text_completion", lambda one: {"text": "", **one})
 
     def replay(self, answer: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[bytes]:
-        wanted = wants_usage(body)
-        head = {k: v for k, v in answer.items() if k not in ("choices", "usage")}
-        more = {"usage": None} if wanted else {}
-        for choice in answer["choices"]:
-            for part in _parts(choice):
-                yield sse.write({**head, "choices": [part], **more})
-        yield from common.ending(answer, head, wanted)
+        return common.replayed(answer, body, "text_completion", _parts)
 
     def fresh(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         return common.renewed(answer, "cmpl-")
