@@ -6,6 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 
 # The embedding model comes out of an installed package: nothing is asked of a model hub.
 export HF_HUB_OFFLINE := 1
+comma := ,
 
 .DELETE_ON_ERROR:
 .PHONY: demo test check bench docs constraints clean
@@ -23,11 +24,15 @@ check: .venv/ready ## formatting, lint, types, the direction of imports
 	$(BIN)/mypy tests/typing/api.py
 	$(BIN)/lint-imports
 
-bench: .venv/ready ## what a hit costs here; how right hits are, if SEMCACHE_DATA names the data
-	$(BIN)/python -m benchmarks.langchain_exact_hit
-	$(BIN)/python -m benchmarks.semantic_hit
+bench: .venv/ready ## speed and memory beside peers and floors, < 10 min; FULL=1: 100,000 entries and more
 	$(BIN)/python -m benchmarks.embedding --rounds 50
+	$(BIN)/python -m benchmarks.harness --json .bench/result.json \
+	  $(if $(FULL),--sizes 1000$(comma)10000$(comma)100000)
+ifdef FULL
+	$(BIN)/python -m benchmarks.store --sizes 10000,100000,1000000 --scopes 1,1000
+	$(BIN)/python -m benchmarks.eviction
 	$(if $(SEMCACHE_DATA),$(BIN)/python -m benchmarks.quality)
+endif
 
 docs: .venv/ready ## run every example in the README, docs/ and notebooks/
 	$(BIN)/python -m pytest tests/integration/test_docs.py tests/integration/test_notebooks.py
