@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from semcache_core.errors import ConfigError
 from semcache_core.policies import Calibration, calibrate
-from semcache_core.policies._bounds import binomial_cdf
+from semcache_core.policies._bounds import binomial_cdf, in_the_next_hits
 
 LABELLED = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=0, max_size=400)
 
@@ -46,9 +46,10 @@ def test_the_certificate_holds(budget):
 def test_the_next_hits_keep_the_budget():
     """What users count, the false hits among as many again, stays within it in 95% of runs."""
     random = np.random.default_rng(8)
-    over = 0
+    over, next_hits = 0, in_the_next_hits
     for _ in range(300):
-        threshold = calibrate(*traffic(random, 2000), 0.05, fill=1.0).threshold
+        labelled = traffic(random, 2000)
+        threshold = calibrate(*labelled, 0.05, fill=1.0, test=next_hits).threshold
         scores, labels = traffic(random, 2000)
         hit = scores >= (math.inf if threshold is None else threshold)
         over += (~labels[hit]).sum() > 0.05 * hit.sum()
