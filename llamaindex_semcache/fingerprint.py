@@ -113,6 +113,8 @@ class Fingerprint(Settings):
             value = getattr(self._llm, name, None)
             if _tells(name, value) and (not info.exclude or callable(value)):
                 found[name] = told(value)
+            elif headers := open_headers(name, value):
+                found[name] = told(headers)
         for name, value in (self._llm.__pydantic_private__ or {}).items():
             if isinstance(value, _SCALAR) and _tells(name, value):
                 found[name] = told(value)
@@ -141,6 +143,14 @@ def scrubbed(values: Mapping[str, Any]) -> dict[str, Any]:
 def is_secret(name: str, value: Any) -> bool:
     """By its name, or by pydantic's type for secrets."""
     return _named_like_a_secret(name) or hasattr(value, "get_secret_value")
+
+
+def open_headers(name: str, value: Any) -> dict[str, Any]:
+    """Of a field of headers those that are no secrets: a tenant's name, a provider's switch."""
+    if not (name.endswith("headers") and isinstance(value, Mapping)):
+        return {}
+    named = {str(header).lower().replace("-", "_"): text for header, text in value.items()}
+    return scrubbed(named)
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 
-from llamaindex_semcache.fingerprint import is_secret, stable
+from llamaindex_semcache.fingerprint import is_secret, open_headers, stable
 from llamaindex_semcache.messages import (
     Plain,
     has_tool_results,
@@ -146,6 +146,7 @@ class Request:
     def of(cls, kwargs: Mapping[str, Any], *, structured: bool) -> Request:
         """Raises `UncacheableError` for an argument without a stable form."""
         kept = {k: v for k, v in kwargs.items() if not is_secret(k, v) and v is not None}
+        kept |= {k: told for k, v in kwargs.items() if (told := open_headers(k, v))}
         tools = kept.get("tools") or kept.get("functions") or ()
         forced = bool(tools) and len(tools) == 1 and (structured or _demands(kept))
         return cls(stable(kept), bool(tools), forced)

@@ -196,9 +196,23 @@ def test_forced_tools(choice: Any, forced: bool) -> None:
     assert not Request.of({"tool_choice": choice}, structured=True).forced
 
 
+def test_headers_without_the_secret_ones() -> None:
+    """A tenant's header counts, of a model and of a call; keys and tokens in headers do not."""
+    secret = {"Authorization": "a", "X-API-Key": "b", "api-key": "c", "Cookie": "d"}
+    assert fingerprint.open_headers("default_headers", {**secret, "X-Tenant": "ann"}) == {
+        "x_tenant": "ann"
+    }
+    assert fingerprint.open_headers("extra_headers", secret) == {}
+    assert fingerprint.open_headers("headers", None) == {}
+    plain, ann = ({"extra_headers": {**secret, **more}} for more in ({}, {"X-Tenant": "ann"}))
+    assert Request.of(plain, structured=False).exact == Request.of({}, structured=False).exact
+    assert Request.of(ann, structured=False).exact == {"extra_headers": {"x_tenant": "ann"}}
+
+
 def test_secrets_among_arguments_do_not_count() -> None:
     """Headers with a token are not part of the key; what has no form is refused."""
-    assert Request.of({"extra_headers": {"a": "b"}, "n": 1}, structured=False).exact == {"n": 1}
+    given = {"extra_headers": {"Authorization": "b"}, "n": 1}
+    assert Request.of(given, structured=False).exact == {"n": 1}
     with pytest.raises(UncacheableError):
         from semcache_core.keys import canonical
 
