@@ -55,6 +55,7 @@ class Learning:
         self._compared = itertools.count(1)
         self._lock = Lock()
         self._pending: set[Future[None]] = set()
+        self._closed = False
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
         if isinstance(policy, Learner) and (state := store.meta(self._name)):
@@ -94,7 +95,11 @@ class Learning:
         self._save()
 
     def close(self) -> None:
-        """Finish and stop the worker."""
+        """Finish and stop the worker; a second call does nothing."""
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if closed:
+            return
         self.wait()
         with self._lock:
             pool, self._pool = self._pool, None

@@ -128,3 +128,29 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     """A file that was moved takes its links along."""
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
     assert [one for one in targets if not (page.parent / one).exists()] == []
+
+
+def test_tests_that_pages_name_are_there() -> None:
+    """A claim that links to a test links to one that exists, in that file."""
+    named = [
+        (page, name, page.parent / target)
+        for page in PAGES
+        for name, target in re.findall(r"\[`(test_\w+)`\]\(([^)#]+)\)", page.read_text("utf-8"))
+    ]
+    assert named
+    missing = [
+        f"{page.name}: {name} in {file}"
+        for page, name, file in named
+        if not re.search(rf"^\s*(?:async )?def {name}\(", file.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert missing == []
+
+
+def test_each_claim_of_the_comparison_has_a_test_or_says_no() -> None:
+    """A feature is ours if a test shows it; where there is none, the line says that we lack it."""
+    lines = (ROOT / "docs" / "comparison.md").read_text("utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    claims = [row for row in rows if row[0] not in ("feature", "---")]
+    assert len(claims) > 80
+    unproved = [row for row in claims if "[`test_" not in row[-1]]
+    assert [row[0] for row in unproved if not re.match(r"no\b|.*not tested", row[1])] == []

@@ -19,6 +19,7 @@ import llamaindex_semcache
 from langchain_semcache import SemanticCache, Turns, cached, refresh
 from langchain_semcache.testing import StandInChatModel
 from llamaindex_semcache.testing import StandInLLM
+from semcache_core.config.gptcache import translate_file
 from semcache_core.embedders.testing import HashEmbedder
 from semcache_core.entries.tables import EntryColumns
 from semcache_core.evaluators import (
@@ -238,3 +239,39 @@ def test_answers_expire(framework: str, minilm: Any, clock: Any) -> None:
     ask(REWORDED)
     assert model.calls == 2
     cache.close()
+
+
+@pytest.mark.parametrize("framework", ["langchain", "llamaindex"])
+def test_warmed_by_pairs(framework: str, minilm: Any) -> None:
+    """Questions and answers known beforehand (`import_data`) answer a model's calls, reworded."""
+    pairs = [(ASKED, "Follow the link in our e-mail."), (OTHER, "Oslo.")]
+    if framework == "langchain":
+        cache: Any = SemanticCache(embedding=minilm)
+        model: Any = StandInChatModel()
+        twin: Any = cached(model, cache)
+        ask = lambda question: twin.invoke(question).text  # noqa: E731  # one word for both
+    else:
+        cache = llamaindex_semcache.SemanticCache(embed_model=minilm)
+        model = StandInLLM()
+        twin = llamaindex_semcache.cached(model, cache)
+        ask = lambda question: twin.complete(question).text  # noqa: E731  # as above
+    cache.warm(pairs, twin.invoke if framework == "langchain" else twin.complete)
+    assert ask(REWORDED) == "Follow the link in our e-mail."
+    assert model.calls == 0
+    cache.close()
+
+
+def test_a_configuration_of_gptcache(tmp_path: Any, minilm: Any) -> None:
+    """Its YAML becomes settings that a cache is made of, with a note for each item."""
+    file = tmp_path / "gptcache.yml"
+    file.write_text(
+        "embedding: onnx\n"
+        f"storage_config:\n  manager: sqlite,faiss\n  data_dir: {tmp_path}/kept\n"
+        "evaluation: distance\n"
+        "config:\n  similarity_threshold: 0.8\n"
+    )
+    made = translate_file(file)
+    assert made.notes
+    assert made.refused == []
+    with SemanticCache.from_config({**made.settings, "path": str(tmp_path / "cache")}) as cache:
+        assert calls(cache, ASKED, REWORDED, OTHER) == 2

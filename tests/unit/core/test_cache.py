@@ -439,9 +439,12 @@ def test_stats_add_up(cache):
     assert stats.latency["semantic hit"].p50 <= stats.latency["semantic hit"].p99
 
 
-def test_closing_twice_is_one_closing(make):
+@pytest.mark.parametrize(
+    "how", [{}, {"max_false_hit_rate": 0.1, "threshold": None}], ids=["plain", "learning"]
+)
+def test_closing_twice_is_one_closing(make, how):
     """And a with block closes."""
-    with make() as cache:
+    with make(**how) as cache:
         cache.put("refund", "x")
     cache.close()
 
