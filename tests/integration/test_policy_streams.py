@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.policy_scores import Scores
 from benchmarks.policy_streams import Outcome, Traffic, policy_run
+from semcache_core.evaluators import Cosine
 from semcache_core.policies import CalibratedPolicy, ThresholdPolicy, VerifiedPolicy
 
 pytestmark = pytest.mark.slow
@@ -23,10 +25,23 @@ def traffic(seed: int, size: int, noise: float, answers: int = 40) -> Traffic:
     return Traffic("made", texts, wanted, vectors.astype(np.float32))
 
 
-def runs(policy, size: int, noise: float) -> list[Outcome]:
+def run(policy, stream: Traffic, **how) -> Outcome:
+    """A policy on a stream, on cosines alone."""
+    return policy_run(policy, stream, Scores(Cosine()), **how)
+
+
+def runs(policy, size: int, spread: float, **how) -> list[Outcome]:
     """One stream for each seed."""
-    streams = [traffic(seed, size, noise) for seed in SEEDS]
-    return [policy_run(policy(i), s, s.similarities()) for i, s in zip(SEEDS, streams, strict=True)]
+    return [run(policy(seed), traffic(seed, size, spread), **how) for seed in SEEDS]
+
+
+def switched(seed: int, size: int) -> Traffic:
+    """Traffic that is fine until its middle, where near questions come to want other answers."""
+    calm, rough = traffic(seed, size, 0.6), traffic(seed, size, 0.6)
+    answers = calm.answers.copy()
+    answers[size // 2 :] = 1000 + np.arange(size - size // 2)
+    texts = [*calm.texts[: size // 2], *(f"later {text}" for text in rough.texts[size // 2 :])]
+    return Traffic("switched", texts, answers, calm.vectors)
 
 
 @pytest.mark.parametrize("kind", [CalibratedPolicy, VerifiedPolicy])
@@ -46,4 +61,32 @@ def test_a_loose_threshold_goes_over_it_there():
 def test_hopeless_traffic_is_not_served():
     """Where neighbours are wrong at every similarity there is no certificate, and no hit."""
     outcomes = runs(lambda seed: VerifiedPolicy(0.05, seed=seed), 1500, 3.0)
+    assert all(outcome.hit_rate == 0.0 for outcome in outcomes)
+
+
+@pytest.mark.parametrize("kind", [CalibratedPolicy, VerifiedPolicy])
+def test_the_alarm_ends_a_drift(kind):
+    """When traffic turns bad in the middle, audits notice, and serving stops for good."""
+    policy = kind(0.1, seed=3)
+    outcome = run(policy, switched(3, 4000))
+    assert outcome.hit[1000:2000].mean() > 0.3
+    assert policy.alarms >= 1
+    assert not policy.calibration.certified
+    assert outcome.hit[3500:].sum() == 0
+    # About 10 false audits are needed, one in 20 hits is audited: some hundreds slip through.
+    assert 0 < outcome.wrong[2000:].sum() < 600
+
+
+def test_wrong_labels_make_it_serve_less_and_not_worse():
+    """With one label in ten turned round, what is certified keeps the budget all the same."""
+    plain = runs(lambda seed: VerifiedPolicy(0.2, seed=seed), 2000, 0.9)
+    noisy = runs(lambda seed: VerifiedPolicy(0.2, seed=seed), 2000, 0.9, noise=0.1)
+    assert all(outcome.false_hit_rate <= 0.2 for outcome in noisy)
+    hits = [np.mean([outcome.hit_rate for outcome in of]) for of in (noisy, plain)]
+    assert hits[0] < hits[1]
+
+
+def test_noise_above_the_budget_certifies_nothing():
+    """Where a tenth of the labels is wrong no budget of 5% can be shown to be kept."""
+    outcomes = runs(lambda seed: VerifiedPolicy(0.05, seed=seed), 2000, 0.5, noise=0.1)
     assert all(outcome.hit_rate == 0.0 for outcome in outcomes)
