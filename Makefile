@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 
 # The embedding model comes out of an installed package: nothing is asked of a model hub.
 export HF_HUB_OFFLINE := 1
-comma := ,
+SIZES := $(if $(FULL),1000 10000 100000,1000 10000)
 
 .DELETE_ON_ERROR:
 .PHONY: demo test check bench docs constraints clean
@@ -26,8 +26,7 @@ check: .venv/ready ## formatting, lint, types, the direction of imports
 
 bench: .venv/ready ## speed and memory beside peers and floors, < 10 min; FULL=1: 100,000 entries and more
 	$(BIN)/python -m benchmarks.embedding --rounds 50
-	$(BIN)/python -m benchmarks.harness --json .bench/result.json \
-	  $(if $(FULL),--sizes 1000$(comma)10000$(comma)100000)
+	$(BIN)/python -m benchmarks.harness --sizes $(SIZES) --json .bench/result.json
 ifdef FULL
 	$(BIN)/python -m benchmarks.store --sizes 10000,100000,1000000 --scopes 1,1000
 	$(BIN)/python -m benchmarks.eviction

@@ -3,7 +3,7 @@
     make bench                 1,000 and 10,000 entries; under ten minutes
     make bench FULL=1          100,000 as well; about an hour
 
-    python -m benchmarks.harness [--sizes 1000,10000] [--groups core,whole,frameworks]
+    python -m benchmarks.harness [--sizes 1000 10000] [--groups core,whole,frameworks]
         [--rounds 40] [--json FILE]
 
 Each subject (benchmarks/subjects/) runs in a process of its own, peers in environments of their
@@ -174,13 +174,13 @@ def _say(text: str) -> None:
 def main() -> None:
     """Measure, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="1000,10000")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--groups", default=",".join(GROUPS))
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--home", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    sizes = [int(size) for size in options.sizes.split(",")]
+    sizes: list[int] = options.sizes
     result: dict[str, Any] = {"machine": machine(), "imports": imports(options.home), "sizes": {}}
     questions = corpus(options.home, max(sizes))
     for count in sizes:

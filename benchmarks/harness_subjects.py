@@ -37,7 +37,7 @@ CACHES = (
     Spec("GPTCache map", "peer_gptcache", ("map",), "gptcache", most=10_000),
     Spec("Chroma with a filter", "peer_chroma", ("filtered",), "chroma", crowd=True),
     Spec("Chroma, no filter", "peer_chroma", ("plain",), "chroma", crowd=True),
-    Spec("Sulci sqlite", "peer_sulci", (), "sulci", most=10_000),
+    Spec("Sulci sqlite", "peer_sulci", (), "sulci", most=1_000),
 )
 FLOORS = (
     Spec("floor: dict", "floor_exact", ("dict",)),
@@ -51,16 +51,17 @@ WHOLE = (
     Spec("floor: SentenceTransformer.encode", "own_whole", ("encode",)),
 )
 FRAMEWORKS = (
-    Spec("LangChain, semcache", "own_langchain", ("memory", "cache")),
-    Spec("LangChain, semcache on disk", "own_langchain", ("disk", "cache")),
-    Spec("LangChain, cached(model)", "own_langchain", ("memory", "twin")),
-    Spec("LangChain, InMemoryCache", "peer_langchain", ("memory",), "langchain"),
+    Spec("LangChain, semcache", "own_langchain", ("memory", "cache"), most=10_000),
+    Spec("LangChain, semcache on disk", "own_langchain", ("disk", "cache"), most=10_000),
+    Spec("LangChain, cached(model)", "own_langchain", ("memory", "twin"), most=10_000),
+    Spec("LangChain, InMemoryCache", "peer_langchain", ("memory",), "langchain", most=10_000),
     Spec("LangChain, SQLiteCache", "peer_langchain", ("sqlite",), "langchain", most=10_000),
-    Spec("LangChain, no cache", "peer_langchain", ("none",), "langchain"),
-    Spec("LlamaIndex, semcache", "own_llamaindex", ("memory",)),
-    Spec("LlamaIndex, semcache on disk", "own_llamaindex", ("disk",)),
-    Spec("LlamaIndex, no cache", "own_llamaindex", ("none",)),
+    Spec("LangChain, no cache", "peer_langchain", ("none",), "langchain", most=10_000),
+    Spec("LlamaIndex, semcache", "own_llamaindex", ("memory",), most=10_000),
+    Spec("LlamaIndex, semcache on disk", "own_llamaindex", ("disk",), most=10_000),
+    Spec("LlamaIndex, no cache", "own_llamaindex", ("none",), most=10_000),
 )
+# What a framework adds does not depend on the size, and filling through it takes minutes.
 GROUPS = {"core": (*CACHES, *FLOORS), "whole": WHOLE, "frameworks": FRAMEWORKS}
 
 
