@@ -37,6 +37,8 @@ from semcache_core.store import Store
 SHARES = (0.02, 0.1)
 """Sizes of the cache, as shares of the distinct requests."""
 REAL = ("snips_4_intents", "nlupp_banking", "banking77_train", "clinc150_train", "qqp_pairs")
+_BESIDES = 1_650
+"""Bytes of an entry beside its answer: the vector and the question."""
 Stream = list[str]
 
 
@@ -108,13 +110,13 @@ def belady(stream: Stream, places: int) -> float:
 
 
 def lengths(stream: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Tokens and bytes of each answer: log-normal, half a kilobyte at the median."""
+    """Tokens and bytes of each entry: log-normal, with half a kilobyte of answer at the median."""
     drawn = random.Random(0)
     sizes: dict[str, tuple[int, int]] = {}
     for name in stream:
         if name not in sizes:
             tokens = int(min(drawn.lognormvariate(math.log(120), 1.0), 4_000)) + 1
-            sizes[name] = tokens, 4 * tokens
+            sizes[name] = tokens, 4 * tokens + _BESIDES
     return sizes
 
 
