@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 SIZES := $(if $(FULL),1000 10000 100000,1000 10000)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench docs constraints clean
+.PHONY: demo test check bench docs examples constraints clean
 
 demo: .venv/usable ## the main job: a chatbot's questions through a cache on disk
 	$(BIN)/semcache demo
@@ -33,7 +33,10 @@ ifdef FULL
 	$(if $(SEMCACHE_DATA),$(BIN)/python -m benchmarks.quality)
 endif
 
-docs: .venv/ready ## run every example in the README, docs/ and notebooks/
+docs: .venv/ready ## build the site into site/; links, anchors and navigation must be right
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+examples: .venv/ready ## run every example in the README, docs/ and notebooks/
 	$(BIN)/python -m pytest tests/integration/test_docs.py tests/integration/test_notebooks.py
 
 constraints: .venv/ready ## pin what .venv holds now
@@ -41,7 +44,7 @@ constraints: .venv/ready ## pin what .venv holds now
 	mv constraints.new constraints.txt
 
 clean: ## what the other targets left behind, but for .venv
-	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf build dist site htmlcov .coverage .coverage.* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache semcache-demo
 
 .venv/made:
