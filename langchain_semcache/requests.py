@@ -11,6 +11,7 @@ from langchain_semcache import llm_string
 from langchain_semcache.asker import Twinned
 from langchain_semcache.planning import Plan
 from langchain_semcache.prompts import Message, from_messages
+from langchain_semcache.unshown import unshown
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -33,7 +34,7 @@ def chat_plan(
         # `stream` says how the answer comes and nothing of what it is.
         given = {key: value for key, value in kwargs.items() if key != "stream"}
         text = model._get_llm_string(stop=stop, **given)
-        return _plan(how, from_messages(messages), text, kwargs)
+        return _plan(how, from_messages(messages), text, kwargs, unshown(model))
 
     return how.reading.usable(plan)
 
@@ -48,19 +49,27 @@ def text_plan(
     def plan() -> Plan:
         # LangChain leaves the call's arguments out; without any the strings are the same.
         params = {**model.dict(), "stop": stop, **kwargs}
-        return _plan(how, prompt, str(sorted(params.items())), kwargs)
+        return _plan(how, prompt, str(sorted(params.items())), kwargs, unshown(model))
 
     return how.reading.usable(plan)
 
 
-def _plan(how: Twinned, asked: list[Message] | str, text: str, kwargs: Mapping[str, Any]) -> Plan:
+def _plan(
+    how: Twinned,
+    asked: list[Message] | str,
+    text: str,
+    kwargs: Mapping[str, Any],
+    besides: list[Any],
+) -> Plan:
     namespace = how.cache.running_namespace()
     params = llm_string.read(text)
     # What a class's name stands for can change, so only plans without one are remembered.
-    known = None if params.classes else (_fingerprint(asked), text, namespace, how.turns)
+    known = None
+    if not params.classes:
+        known = (_fingerprint(asked), text, str(besides), namespace, how.turns)
     plan = how.reading.plans.get(known) if known and known[0] else None
     if plan is None:
-        exact = [text, llm_string.schemas(params, text, kwargs)]
+        exact = [text, llm_string.schemas(params, text, kwargs), *besides]
         plan = how.planner.plan(asked, params, exact, namespace)
         if known and known[0]:
             how.reading.plans.put(known, plan)
