@@ -52,6 +52,16 @@ def test_prediction_has_its_level_whatever_the_true_rate(n, rate):
         assert weights[passes].sum() * weights[over].sum() <= 0.05
 
 
+@pytest.mark.parametrize(("k", "n", "rate"), [(0, 20, 0.05), (1, 40, 0.1), (2, 60, 0.049)])
+def test_prediction_counts_the_draws(k, n, rate):
+    """It is the share of draws that put `k` or fewer of the fewest too many into the first half."""
+    over = next(count for count in range(n) if count > rate * n)
+    marked = k + over
+    ways = sum(math.comb(marked, i) * math.comb(2 * n - marked, n - i) for i in range(k + 1))
+    expected = ways / math.comb(2 * n, n)
+    assert bounds.in_the_next_hits(k, n, rate) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("k", [0, 1, 5, 40])
 @pytest.mark.parametrize("n", [60, 400])
 def test_the_upper_bound_is_the_last_rate_not_refuted(k, n):
