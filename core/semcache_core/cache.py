@@ -382,9 +382,10 @@ class SemanticCache:
         if entry is None or withholding(parts, prompt, entry, control):
             return None
         age = max(0.0, parts.clock() - entry.created)
-        hit = Hit(prompt, entry, 1.0, Reason.EXACT, age, 1.0, "the same prompt")
-        decoded = self._decoded(hit, codec)
-        return decoded if isinstance(decoded, Hit) else None
+        read = self._read(entry, codec)
+        if isinstance(read, str):
+            return None
+        return Hit(prompt, entry, 1.0, Reason.EXACT, age, 1.0, "the same prompt", read[0])
 
     def saving(
         self,
@@ -693,19 +694,22 @@ class SemanticCache:
 
     def _decoded(self, hit: Hit, codec: Codec[Any]) -> Outcome:
         """The hit with its answer; an entry that cannot be read is a miss."""
-        entry = hit.entry
+        read = self._read(hit.entry, codec)
+        if isinstance(read, str):
+            return Miss(hit.prompt, Reason.UNREADABLE, read)
+        return replace(hit, answer=read[0])
+
+    def _read(self, entry: Entry, codec: Codec[Any]) -> tuple[Any] | str:
+        """The answer, or why it cannot be read (logged and counted)."""
         try:
             opened = unseal(entry.payload)
             if opened.codec != codec.name:
                 raise PayloadError(f"the entry is of kind {opened.codec!r}, not {codec.name!r}")
-            answer = codec.decode(opened.data)
+            return (codec.decode(opened.data),)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the model can answer
             log.warning("semcache: entry %s is unreadable: %s", entry.key[:12], error)
             self._parts.recorder.error(error)
-            return Miss(hit.prompt, Reason.UNREADABLE, str(error))
-        return Hit(
-            hit.prompt, entry, hit.similarity, hit.reason, hit.age, hit.score, hit.detail, answer
-        )
+            return str(error) or type(error).__name__
 
     def _warn_once(self, miss: Miss) -> None:
         if miss.detail is TOO_LONG and not self._warned:

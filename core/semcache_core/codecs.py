@@ -36,8 +36,8 @@ class JsonCodec:
     def decode(self, data: bytes) -> Any:
         """Raises `PayloadError`."""
         try:
-            return json.loads(data)
-        except ValueError as error:
+            return json.loads(data.decode())  # as bytes it would guess the encoding first
+        except (ValueError, RecursionError) as error:
             raise PayloadError(f"the stored answer is not JSON: {error}") from error
 
     def from_text(self, text: str) -> Any:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from semcache_core.errors import ConfigError, UncacheableError
@@ -131,10 +132,11 @@ def make_prompt(
     match is one of the whole.
     """
     query = normal(query).strip() if query else None
-    scope = digest("scope", kind, namespace, exact)
+    plain = exact is None or type(exact) is str
+    scope = (_scope_of_text if plain else _scope)(kind, namespace, exact)
     return Prompt(
         scope=scope,
-        key=digest("key", scope, query if whole is None else [whole], list(turns)),
+        key=_key(scope, query if whole is None else [whole], turns),
         query=query or None,
         namespace=namespace,
         model=model,
@@ -144,12 +146,27 @@ def make_prompt(
     )
 
 
+def _scope(kind: str, namespace: str, exact: object) -> str:
+    return digest("scope", kind, namespace, exact)
+
+
+_scope_of_text = lru_cache(maxsize=1024)(_scope)
+
+
+def _key(scope: str, asked: object, turns: Sequence[str]) -> str:
+    if turns or not isinstance(asked, str):
+        return digest("key", scope, asked, list(turns))
+    # What `digest` makes of a text that is normal already, in a fifth of the time: half of what an
+    # exact hit takes is this.
+    return sha256(f'["key","{scope}",{json.dumps(asked)},[]]'.encode("ascii"))
+
+
 def reworded(prompt: Prompt, question: str) -> Prompt:
     """The same request with another question; raises `ConfigError` for one that has none."""
     query = normal(question).strip()
     if not query or prompt.query is None:
         raise ConfigError(f"question: {question!r} was given; give a text, for a prompt with one")
-    key = digest("key", prompt.scope, query, list(prompt.turns))
+    key = _key(prompt.scope, query, prompt.turns)
     return dataclasses.replace(prompt, query=query, key=key)
 
 

@@ -130,3 +130,15 @@ def test_further_answers_have_keys_of_their_own(question: str, number: int) -> N
     key = make_prompt(kind="k", exact=None, query=question).key
     assert variant(key, 0) == key
     assert len({variant(key, n) for n in range(number + 1)}) == number + 1
+
+
+@given(texts, st.none() | texts, texts)
+def test_the_short_cut_for_texts_gives_the_same_digests(
+    tenant: str, exact: str | None, question: str
+) -> None:
+    """Scope and key are the digests of the canonical form, whatever the text."""
+    asked = make_prompt(kind="k", exact=exact, query=question, namespace=tenant)
+    scope = digest("scope", "k", tenant, exact)
+    query = unicodedata.normalize("NFC", question).strip() if question else None
+    assert asked.scope == scope
+    assert asked.key == digest("key", scope, query, [])
