@@ -120,6 +120,7 @@ def _crowds(running: list[Running], found: Figures) -> None:
         for one in running
         if one.spec.crowd
         for op in ("semantic", "exact")[: 1 + (one.spec.env == OWN)]
+        if op in found[one.spec.name]["ops"]
         for callers in CROWDS
     ]
     taken: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
