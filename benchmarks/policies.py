@@ -6,7 +6,8 @@ half then runs at the certified threshold, into the cache that the first half le
 empty one. `python -m benchmarks.policies online NAME...`: whole streams of 8,000 requests from
 empty, learning as they go; beside them vCache's published rule, and the static threshold that
 would have hit most within the budget, chosen in hindsight. NAME is a data set, or a data set and
-"+zipf" (80% exact repeats). False-hit rates are those of semantic hits.
+"+zipf" (80% exact repeats). `python -m benchmarks.policies drift NAME NAME`: the second data set's
+traffic follows the first's. False-hit rates are those of semantic hits.
 """
 
 from __future__ import annotations
@@ -184,6 +185,26 @@ def _compared(stream: Stream, budget: float, verified: Outcome) -> dict[str, Out
         "static, same false": best_in_hindsight(static, max(verified.false_hit_rate, 1e-9))[1],
         "exact tier alone": Outcome(exact, none, none),
     }
+
+
+@app.command()
+def drift(
+    before: str, after: str, seeds: int = 5, size: int = SIZE, evaluator: str = "cosine"
+) -> None:
+    """Other traffic from the middle of the stream on; at a budget of 5%."""
+    judged, budget, middle = scores(evaluator), BUDGETS[0], size // 2
+    first, second = load(before), load(after)
+    for seed in range(seeds):
+        policy = VerifiedPolicy(budget, seed=seed)
+        stream = first.shuffled(seed, middle).then(second.shuffled(seed, middle))
+        outcome = policy_run(policy, stream, judged)
+        old, new = outcome.part(0, middle), outcome.part(middle, size)
+        print(
+            f"{before} then {after}: before {old.hit_rate:.1%} hits, {old.false_hit_rate:.2%} "
+            f"false; after {new.hit.sum()} hits, {new.wrong.sum()} false; alarms {policy.alarms}; "
+            f"{policy.calibration}",
+            flush=True,
+        )
 
 
 def _repeats(texts: list[str]) -> NDArray[np.bool_]:

@@ -43,6 +43,12 @@ class Traffic:
         texts = [self.texts[i] for i in order]
         return Traffic(self.name, texts, self.answers[order], self.vectors[order])
 
+    def then(self, other: Traffic) -> Traffic:
+        """This, and the other's requests behind it; no answer is common to both."""
+        answers = np.concatenate([self.answers, other.answers + self.answers.max() + 1])
+        both = np.concatenate([self.vectors, other.vectors])
+        return Traffic(f"{self.name}, {other.name}", self.texts + other.texts, answers, both)
+
     def zipf(self, seed: int, size: int, distinct: int) -> Traffic:
         """`size` requests drawn from `distinct` texts with weights 1/rank: mostly exact repeats."""
         random = np.random.default_rng(seed)
@@ -72,6 +78,10 @@ class Outcome:
     def false_hit_rate(self) -> float:
         """Wrong ones among SEMANTIC hits: exact ones are right and would flatter it."""
         return float(self.wrong.sum() / max(1, self.hit.sum()))
+
+    def part(self, start: int, end: int) -> Outcome:
+        """Of these requests only."""
+        return Outcome(self.exact[start:end], self.hit[start:end], self.wrong[start:end])
 
 
 def load(name: str) -> Traffic:
