@@ -87,6 +87,15 @@ def functions(cache: semcache_core.SemanticCache) -> None:
         return question * words
 
     assert_type(answer("How?", words=3), str)
+    assert_type(langchain_semcache.cached(ChatOpenAI(model="gpt-4o-mini"), cache), ChatOpenAI)
+    assert_type(llamaindex_semcache.cached(OpenAI(model="gpt-4o-mini"), cache), OpenAI)
+
+    class Desk:
+        @memoize(cache, exact=lambda self, text: None)
+        def answer(self, text: str) -> str:
+            return text
+
+    assert_type(Desk().answer("How?"), str)
 
 
 ERRORS: Sequence[type[SemcacheError]] = (ConfigError, MissingDependency)
