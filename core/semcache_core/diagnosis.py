@@ -268,8 +268,8 @@ def _whole(visit: _Visit) -> str:
     """What is wrong with the newest index; empty if nothing is. Nobody else has it open."""
     from filelock import FileLock
 
-    from semcache_core.indexes.clients import in_use
     from semcache_core.indexes.homes import collection_name
+    from semcache_core.indexes.manifest import close_cleanly, in_use, is_as_closed
     from semcache_core.indexes.probe import probed
 
     folder = visit.folder / "index"
@@ -278,12 +278,14 @@ def _whole(visit: _Visit) -> str:
     try:
         with FileLock(folder / "owner.lock", timeout=0):
             embedder = record.meta("embedder") or ""
+            unclosed = in_use(newest).exists()
+            if not unclosed and not is_as_closed(newest):
+                return "its files were changed while nobody used it"
             if not probed(newest, collection_name(embedder)):
                 return "it is damaged, or of another embedder"
-            unclosed = in_use(newest).exists()
             said = _inspected(newest, record, embedder)
             if not unclosed:
-                in_use(newest).unlink(missing_ok=True)
+                close_cleanly(newest)
             return said
     finally:
         record.close()

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from semcache_core.errors import ConfigError
 from semcache_core.indexes.chroma import translated
+from semcache_core.indexes.manifest import in_use
 
 _HTTP_TIMEOUT = 5.0
 _EXAMPLE = "http(s)://host:port"
@@ -39,11 +40,6 @@ class Embedded:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=Embedded.after_fork)
-
-
-def in_use(folder: Path) -> Path:
-    """The file that marks a folder whose client was not closed cleanly, or not yet."""
-    return folder / "in-use"
 
 
 def persistent_client(folder: Path) -> Any:

@@ -16,9 +16,10 @@ from typing import Any
 
 from semcache_core.errors import StoreError
 from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex, translated
-from semcache_core.indexes.clients import Embedded, in_use, persistent_client
+from semcache_core.indexes.clients import Embedded, persistent_client
 from semcache_core.indexes.homes import abandoned, collection_name
 from semcache_core.indexes.large import LargeIndex
+from semcache_core.indexes.manifest import close_cleanly, in_use, is_as_closed
 from semcache_core.indexes.probe import probed
 
 _log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class LocalHome:
         with contextlib.suppress(StoreError), translated("close"):
             client.close()
             if clean:
-                in_use(folder).unlink(missing_ok=True)
+                close_cleanly(folder)
 
     def close(self) -> None:
         if self._lock is not None:
@@ -110,7 +111,7 @@ class LocalHome:
         )
 
     def _whole(self, folder: Path) -> ChromaIndex | None:
-        if in_use(folder).exists() and not probed(folder, collection_name(self._embedder)):
+        if not self._stands_a_test(folder):
             return None
         try:
             index = self._index(folder)
@@ -121,6 +122,15 @@ class LocalHome:
             self.release(index, clean=False)
             return None
         return index
+
+    def _stands_a_test(self, folder: Path) -> bool:
+        """Whether Chroma can open it: a damaged one may crash this process."""
+        if in_use(folder).exists():
+            return probed(folder, collection_name(self._embedder))
+        if is_as_closed(folder):
+            return True
+        _log.warning("the files of the index in %s were changed while nobody used it", folder)
+        return False
 
     def _index(self, folder: Path) -> ChromaIndex:
         client = persistent_client(folder)
