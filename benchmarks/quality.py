@@ -1,10 +1,11 @@
 """How right hits are: cosine alone, with guards, with the verifier, and the default, side by side.
 
-    SEMCACHE_DATA=... python -m benchmarks.quality [--pairs 6000] [--stream 8000]
+    SEMCACHE_DATA=... python -m benchmarks.quality [--pairs 6000] [--stream 8000] [--no-peer]
 
 Pairs: recall at precision .95 by a sweep of the threshold, and precision and recall at the stack's
 own threshold. Streams: every question looks among the five nearest of those before it; counted are
 hits on texts that an exact match does not find already. One table a data set; no average.
+GPTCache's evaluations, at its default threshold, run in an environment that the script makes.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.gptcache_evaluations import NAMES, THRESHOLD, GPTCache, Theirs, started
+from benchmarks.harness_envs import ROOT
 from benchmarks.questions import (
-    Lookup,
     Pairs,
     Stream,
     candidate,
@@ -28,8 +31,10 @@ from benchmarks.questions import (
     same_group,
     stream,
 )
-from benchmarks.rates import Share, ranked
+from benchmarks.rates import ranked
+from benchmarks.train_verifier import own_traps
 from semcache_core.embedders import make_embedder
+from semcache_core.evaluation import Share
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
     RECOMMENDED_THRESHOLD,
@@ -69,24 +74,28 @@ class Stack:
         return -math.inf if score.rejected else score.value
 
 
-def stacks(embedder: Embedder) -> list[Stack]:
+def stacks(embedder: Embedder, peer: GPTCache | None) -> list[Stack]:
     """What is compared."""
     cosine = [Stack(f"cosine {t}", Cosine(), t) for t in (0.8, 0.85, 0.9, 0.95)]
+    names = NAMES if peer is not None else ()
+    theirs = [Stack(f"GPTCache, {n}", Theirs(peer, n), THRESHOLD) for n in names if peer]
     return [
         *cosine,
+        *theirs,
         Stack("guards, cosine .85", guarded(Guards(), Cosine()), 0.85),
         Stack("strict, cosine .85", guarded(Guards("strict"), Cosine()), 0.85),
         Stack("verifier alone", Verifier(), RECOMMENDED_THRESHOLD, RECOMMENDED_FLOOR),
-        Stack("default", default_evaluator(embedder), RECOMMENDED_THRESHOLD, RECOMMENDED_FLOOR),
-        Stack("default at .85", default_evaluator(embedder), 0.85, RECOMMENDED_FLOOR),
+        Stack("**default**", default_evaluator(embedder), RECOMMENDED_THRESHOLD, RECOMMENDED_FLOOR),
+        Stack("default at .8", default_evaluator(embedder), 0.8, RECOMMENDED_FLOOR),
     ]
 
 
 def on_pairs(embedder: Embedder, pairs: Pairs, all_stacks: list[Stack]) -> None:
     """One table of one data set of pairs."""
     right = sum(label for _, _, label in pairs.rows)
-    print(f"\n## {pairs.name}: {right} matches, {len(pairs.rows) - right} others")
-    print(f"{'':20} {'AUC':>5} {'R@.95':>6}  {'precision':22} {'kept':22} {'rejected':22}")
+    print(f"\n### {pairs.name}: {right} matches, {len(pairs.rows) - right} others\n")
+    print("| | AUC | recall at precision .95 | precision | matches served | others refused |")
+    print("|---|---|---|---|---|---|")
     similarities = cosines(embedder, pairs)
     asked = [Query(a, UNSEEN) for a, _, _ in pairs.rows]
     near = [candidate(b, s) for (_, b, _), s in zip(pairs.rows, similarities, strict=True)]
@@ -103,21 +112,19 @@ def on_pairs(embedder: Embedder, pairs: Pairs, all_stacks: list[Stack]) -> None:
 def _pair_row(name: str, labels: list[int], scores: list[float], hits: list[bool]) -> None:
     true = sum(hit and label for hit, label in zip(hits, labels, strict=True))
     wrong = sum(hits) - true
-    order = ranked(labels, scores)
+    order, others = ranked(labels, scores), len(labels) - sum(labels)
     print(
-        f"{name:20} {order.area:5.3f} {order.recall:6.3f}  {Share(true, sum(hits))!s:22}"
-        f" {Share(true, sum(labels))!s:22}"
-        f" {Share(len(labels) - sum(labels) - wrong, len(labels) - sum(labels))!s:22}"
+        f"| {name} | {order.area:.3f} | {order.recall:.3f} | {Share(true, sum(hits))}"
+        f" | {Share(true, sum(labels))} | {Share(others - wrong, others)} |"
     )
 
 
 def on_stream(source: Stream, all_stacks: list[Stack]) -> None:
     """One table of one stream."""
-    print(
-        f"\n## {source.name}: {source.asked} questions; an oracle hits"
-        f" {Share(source.answerable, source.asked)}"
-    )
-    print(f"{'':20} {'hits':>6}  {'hit rate':22} {'precision':22} {'false-hit rate':22} of oracle")
+    oracle = Share(source.answerable, source.asked)
+    print(f"\n### {source.name}: {source.asked} questions; an oracle hits {oracle}\n")
+    print("| | hits | precision | share of the oracle's hits |")
+    print("|---|---|---|---|")
     for stack in all_stacks:
         served = [stack.accepts(lookup.query, lookup.near) for lookup in source.lookups]
         right = sum(
@@ -126,26 +133,23 @@ def on_stream(source: Stream, all_stacks: list[Stack]) -> None:
             if one is not None
         )
         hits = sum(one is not None for one in served)
-        print(
-            f"{stack.name:20} {hits:6}  {Share(hits, source.asked)!s:22} {Share(right, hits)!s:22}"
-            f" {Share(hits - right, hits)!s:22} {right / max(1, source.answerable):.2f}"
-        )
+        share = Share(right, source.answerable)
+        print(f"| {stack.name} | {hits} | {Share(right, hits)} | {share} |")
 
 
-def by_kind(embedder: Embedder, pairs: Pairs, all_stacks: list[Stack]) -> None:
+def by_kind(embedder: Embedder, pairs: Pairs, stack: Stack) -> None:
     """The share served of each kind of trap (should be 0) and of paraphrase (should be 1)."""
     kinds = sorted(
         {(-label, kind) for (_, _, label), kind in zip(pairs.rows, pairs.kinds, strict=True)}
     )
     similarities = cosines(embedder, pairs)
-    print(f"\n## {pairs.name}: served, by kind")
+    print(
+        f"\n### {pairs.name}: served by the default, by kind\n\n| | kind | served |\n|---|---|---|"
+    )
     for label, kind in kinds:
         rows = [i for i, k in enumerate(pairs.kinds) if k == kind and pairs.rows[i][2] == -label]
-        line = [
-            f"{stack.name} {Share(_served(stack, pairs, similarities, rows), len(rows)).value:.2f}"
-            for stack in all_stacks
-        ]
-        print(f"{'same' if label else 'differs':8} {kind:22} n={len(rows):<3} {'  '.join(line)}")
+        share = Share(_served(stack, pairs, similarities, rows), len(rows))
+        print(f"| {'same' if label else 'differs'} | {kind} | {share} |")
 
 
 def _served(stack: Stack, pairs: Pairs, similarities: list[float], rows: list[int]) -> int:
@@ -158,33 +162,57 @@ def _served(stack: Stack, pairs: Pairs, similarities: list[float], rows: list[in
     )
 
 
+def guards_alone(embedder: Embedder, pairs: Pairs, above: float = 0.85) -> None:
+    """Of the candidates above a cosine, what the guards refuse of each label."""
+    guards = Guards()
+    refused, counted = [0, 0], [0, 0]
+    for (a, b, label), cosine in zip(pairs.rows, cosines(embedder, pairs), strict=True):
+        if cosine >= above:
+            counted[label] += 1
+            refused[label] += bool(guards.reason(a, b))
+    near = Share(refused[0], counted[0])
+    kept = Share(counted[1] - refused[1], counted[1])
+    print(f"| {pairs.name} | {near} | {kept} |")
+
+
 def cost(embedder: Embedder, source: Stream) -> None:
     """Milliseconds for five candidates: all texts known, and a query not seen before."""
     evaluator = default_evaluator(embedder)
     full = [lookup for lookup in source.lookups if len(lookup.near) == 5][-300:]
-    timed(evaluator, full, "first run")
-    warm = timed(evaluator, full, "all texts known")
-    fresh = [
-        (Query(f"{lookup.query.text} {n}", lookup.query.vector), lookup.near)
-        for n, lookup in enumerate(full)
+    known = [(lookup.query, lookup.near) for lookup in full]
+    unseen = [(Query(f"so {query.text} maybe", query.vector), near) for query, near in known]
+    print("\n### Cost of the default for five candidates\n\n| | median | p95 |\n|---|---|---|")
+    timed(evaluator, known, "")
+    timed(evaluator, known, "texts known")
+    timed(evaluator, unseen, "query not seen before")
+
+
+def timed(
+    evaluator: Evaluator, asked: Sequence[tuple[Query, Sequence[Candidate]]], name: str
+) -> None:
+    """A row of milliseconds of this thread's processor time; without a name it warms up."""
+    took = []
+    for query, near in asked:
+        start = time.thread_time()
+        evaluator.score(query, near)
+        took.append((time.thread_time() - start) * 1_000)
+    took.sort()
+    if name:
+        print(f"| {name} | {took[len(took) // 2]:.3f} ms | {took[int(len(took) * 0.95)]:.3f} ms |")
+
+
+def data_sets(embedder: Embedder, pairs: int) -> list[Pairs]:
+    """All pairs; of those that were learnt from, `own_traps` takes the other half."""
+    found = [
+        labelled("kmemo_tuned", "Kmemo, typed traps (the verifier was trained on them too)"),
+        own_traps(learnt=False),
+        labelled("qqp_pairs", "QQP", pairs),
+        labelled("paws_en_half", "PAWS-X English"),
+        mock(embedder),
+        same_group(embedder, "banking77_train", "BANKING77, same intent", 2_000),
+        same_group(embedder, "clinc150_train", "CLINC150, same intent", 2_000),
     ]
-    new = sorted(_milliseconds(lambda q=q, c=c: evaluator.score(q, c)) for q, c in fresh)
-    print(f"new query: median {new[len(new) // 2]:.3f} ms; all known {warm:.3f} ms")
-
-
-def timed(evaluator: Evaluator, lookups: Sequence[Lookup], name: str) -> float:
-    """Median milliseconds a lookup; prints it with the 95th percentile."""
-    took = sorted(
-        _milliseconds(lambda one=one: evaluator.score(one.query, one.near)) for one in lookups
-    )
-    print(f"{name}: median {took[len(took) // 2]:.3f}, p95 {took[int(len(took) * 0.95)]:.3f} ms")
-    return took[len(took) // 2]
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return (time.perf_counter() - start) * 1_000
+    return [pairs for pairs in found if pairs.rows]
 
 
 def main() -> None:
@@ -192,30 +220,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6_000, help="pairs of each large data set")
     parser.add_argument("--stream", type=int, default=8_000, help="questions of each stream")
-    size = parser.parse_args()
+    parser.add_argument("--home", type=Path, default=ROOT / ".bench", help="peers' environments")
+    parser.add_argument("--no-peer", action="store_true", help="leave GPTCache out")
+    options = parser.parse_args()
     embedder = make_embedder()
-    compared = stacks(embedder)
+    peer = None if options.no_peer else started(options.home)
+    compared = stacks(embedder, peer)
     print(f"{embedder.identity}; 95% intervals by Wilson; QQP's labels are noisy")
-    traps = labelled("kmemo_tuned", "kmemo (typed traps)")
+    sets = data_sets(embedder, options.pairs)
+    for pairs in sets:
+        on_pairs(embedder, pairs, compared)
+    default = next(stack for stack in compared if stack.name == "**default**")
+    for traps in sets[:2]:
+        by_kind(embedder, traps, default)
+    print("\n### Guards alone, of candidates at cosine .85 and above\n")
+    print("| | near misses refused | paraphrases kept |\n|---|---|---|")
+    for traps in sets[:2]:
+        guards_alone(embedder, traps)
     streams = [
-        stream(embedder, "snips_4_intents", "snips, strict slots", size.stream),
-        stream(embedder, "nlupp_banking", "nlu++ banking, strict slots and intents", size.stream),
+        stream(embedder, "snips_4_intents", "SNIPS, strict slots", options.stream),
+        stream(embedder, "nlupp_banking", "NLU++ banking, strict", options.stream),
     ]
-    for pairs in (
-        traps,
-        labelled("qqp_pairs", "qqp", size.pairs),
-        labelled("paws_en_half", "paws"),
-        mock(embedder),
-        same_group(embedder, "banking77_train", "banking77, same intent", 2_000),
-        same_group(embedder, "clinc150_train", "clinc150, same intent", 2_000),
-    ):
-        if pairs.rows:
-            on_pairs(embedder, pairs, compared)
-    by_kind(embedder, traps, [compared[1], compared[4], compared[7]])
     for source in streams:
         on_stream(source, compared)
-    print("\n## Cost of the default for five candidates")
     cost(embedder, streams[0])
+    if peer is not None:
+        peer.close()
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def own_traps(*, learnt: bool) -> Pairs:
     """The typed traps of the package: those that are learnt from, or the others."""
     pairs = [pair for group in groups() if group.learnt == learnt for pair in group.pairs()]
     rows = [(pair.query, pair.stored, int(pair.same)) for pair in pairs]
-    return Pairs("traps", rows, [pair.kind for pair in pairs])
+    name = "traps" if learnt else "our typed traps, the half not learnt from"
+    return Pairs(name, rows, [pair.kind for pair in pairs])
 
 
 def fit(sets: dict[str, Examples]) -> tuple[Array, float]:
