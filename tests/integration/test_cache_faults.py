@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -265,3 +265,55 @@ def test_closing_a_cache_that_failed(tmp_path: Path) -> None:
     cache.close()
     with pytest.raises(sqlite3.DatabaseError):
         sqlite3.connect(tmp_path / "entries.sqlite3").execute("SELECT * FROM semcache")
+
+
+# -- handles and clocks ---------------------------------------------------------------------------
+
+
+def test_no_more_file_handles(tmp_path: Path) -> None:
+    """A process without file handles has misses; with handles again it has its cache again."""
+
+    def work() -> None:
+        cache = opened(tmp_path)
+        assert cache.put("before", "this")
+        cache._parts.store._entries._drop_idle()  # type: ignore[attr-defined]  # an SqlEntries
+        cache._parts.store._entries._engine.dispose()  # type: ignore[attr-defined]
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = max(int(found.name) for found in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, limits[1]))
+        taken = []
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        assert cache.get("unheard of") is None
+        assert not cache.put("meanwhile", "that")
+        assert cache.stats().errors
+        cache.explain("unheard of")
+        cache.flush()
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert cache.put("afterwards", "that")
+        assert cache.get("before") == "this"
+        cache.close()
+
+    in_child(work)
+
+
+def test_clock_that_jumps(tmp_path: Path) -> None:
+    """A clock put forward and back ends and unends entries, and breaks nothing."""
+    now = [1_700_000_000.0]
+    year = 365 * 86_400.0
+    with opened(tmp_path, clock=lambda: now[0], ttl=3_600.0, max_entries=20) as cache:
+        assert cache.put("short", "lived")
+        assert cache.put("long", "lived", ttl=10 * year)
+        now[0] += year
+        assert cache.get("short") is None
+        assert cache.get("long") == "lived"
+        now[0] -= 2 * year
+        assert cache.get("long") == "lived"
+        assert all(cache.put(f"question {i}", i) for i in range(40))
+        assert cache.stats().entries <= 20
+        assert cache.get("question 39") == 39
+        assert cache.flush()
+        assert not cache.stats().errors

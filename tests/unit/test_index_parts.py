@@ -306,6 +306,18 @@ def test_lease(clock: Any) -> None:
     assert not two.acquire()
 
 
+def test_lease_when_the_clock_is_put_back(clock: Any) -> None:
+    """Nobody waits for hours for a holder who is gone, and a holder who lives goes on."""
+    record = MemoryEntries()
+    one, two = (Lease(record, "writer", clock=clock) for _ in range(2))
+    assert one.acquire()
+    clock.advance(-7_200)
+    assert one.acquire()
+    assert not two.acquire()
+    clock.advance(-7_200)
+    assert two.acquire()
+
+
 def test_lease_race(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two who see it free at the same moment, one gets it."""
     record = MemoryEntries()

@@ -25,11 +25,12 @@ class Lease:
     def acquire(self) -> bool:
         """Take the lease if it is free, and prolong it if it is ours. Raises `StoreError`."""
         now = self._clock()
-        if now < self._until - self._seconds / 2:
+        if 0 < self._until - now - self._seconds / 2 <= self._seconds:
             return True
         held = self._record.meta(self._name)
         holder, until = _parsed(held)
-        if holder not in ("", self._holder) and now < until:
+        # An end farther away than any holder sets it was set before the clock was put back.
+        if holder not in ("", self._holder) and now < until <= now + 2 * self._seconds:
             return False
         until = now + self._seconds
         taken = self._record.swap_meta(self._name, held, f"{self._holder} {until}")
