@@ -35,17 +35,18 @@ class Without(Shape):
         if draft.question is None:
             return draft
         cut = [self._cut(text) for text in parts(draft.question)]
-        question = joined([text for text, _ in cut])
+        # What stood before a text that was cut out, and what after it, are kept apart.
+        question = joined([kept for left, _ in cut for kept in left])
         return replace(draft, question=question, beside=(*draft.beside, [at for _, at in cut]))
 
-    def _cut(self, text: str) -> tuple[str, list[str | None]]:
+    def _cut(self, text: str) -> tuple[list[str], list[str | None]]:
         """What is left of a text, and what was cut out, with None for what was left between."""
         # The longest first: a text may be the beginning of another.
         longest = sorted(self.texts, key=len, reverse=True)
         found = re.split(f"({'|'.join(map(re.escape, longest))})", text)
         kept = [part.strip() for part in found[::2] if part.strip()]
         places = [part if n % 2 else None for n, part in enumerate(found) if part.strip()]
-        return "\n".join(kept), places
+        return kept, places
 
 
 @dataclass(frozen=True, slots=True, init=False)
