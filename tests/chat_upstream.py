@@ -12,8 +12,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import uvicorn
@@ -46,8 +47,9 @@ class Upstream:
     def calls(self) -> int:
         return len(self.asked)
 
-    @property
+    @cached_property
     def app(self) -> Starlette:
+        """Its endpoints."""
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
@@ -126,6 +128,8 @@ class Upstream:
     async def anything(self, request: Request) -> Response:
         self.paths.append(request.url.path)
         self.headers.append(dict(request.headers))
+        if request.url.path == "/v1/broken":
+            return StreamingResponse(self._paced(iter(["half", "break"])))
         if request.url.path == "/v1/models":
             return JSONResponse({"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]})
         return JSONResponse({"path": request.url.path, "size": len(await request.body())})
@@ -289,7 +293,9 @@ def listening(app: Any, **how: Any) -> Iterator[str]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(512)
-        config = uvicorn.Config(app, access_log=False, **{"log_level": "warning", **how})
+        config = uvicorn.Config(
+            app, access_log=False, **{"lifespan": "auto", "log_level": "warning", **how}
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[sock]), daemon=True)
         thread.start()
@@ -302,11 +308,27 @@ def listening(app: Any, **how: Any) -> Iterator[str]:
             thread.join(30)
 
 
+class Providers:
+    """One address at which each test finds a provider of its own."""
+
+    def __init__(self) -> None:
+        self.current = Upstream()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.current.app(scope, receive, send)
+
+
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """A running provider; its `url` is what a server is started with."""
-    provider = Upstream()
+def providers() -> Iterator[Callable[[], Upstream]]:
+    """A running server, and what makes a new provider behind it."""
+    behind = Providers()
     # What sleeps for a test of timeouts is not waited for.
-    with listening(provider.app, timeout_graceful_shutdown=1, log_level="critical") as address:
-        provider.url = f"{address}/v1"
-        yield provider
+    quiet = {"timeout_graceful_shutdown": 1, "log_level": "critical", "lifespan": "off"}
+    with listening(behind, **quiet) as address:
+
+        def renew() -> Upstream:
+            behind.current = Upstream()
+            behind.current.url = f"{address}/v1"
+            return behind.current
+
+        yield renew

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 import pytest
-from chat_upstream import Upstream, listening, upstream
+from chat_upstream import Upstream, listening, providers
 
 from semcache_core.cache import SemanticCache
 from semcache_core.protocols import Embedder
@@ -24,6 +24,8 @@ class Served:
 
     address: str
     cache: SemanticCache
+    clients: list[openai.OpenAI] = field(default_factory=list)
+    """Those that were made, to be closed."""
 
     @property
     def url(self) -> str:
@@ -32,17 +34,30 @@ class Served:
 
     def client(self, key: str = "a-key", **how: Any) -> openai.OpenAI:
         """OpenAI's own client."""
-        return openai.OpenAI(api_key=key, base_url=self.url, **{"max_retries": 0, **how})
+        made = openai.OpenAI(api_key=key, base_url=self.url, **{"max_retries": 0, **how})
+        self.clients.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close what was made to talk to it."""
+        for client in self.clients:
+            client.close()
 
 
 Serve = Callable[..., Served]
 
 
+@pytest.fixture(scope="session")
+def new_provider() -> Iterator[Callable[[], Upstream]]:
+    """Makes upstreams, at one address."""
+    with providers() as renew:
+        yield renew
+
+
 @pytest.fixture
-def provider() -> Iterator[Upstream]:
+def provider(new_provider: Callable[[], Upstream]) -> Upstream:
     """The upstream, as a process of its own would be: a socket and nothing shared."""
-    with upstream() as running:
-        yield running
+    return new_provider()
 
 
 @pytest.fixture
@@ -54,7 +69,9 @@ def serve(provider: Upstream, minilm: Embedder) -> Iterator[Serve]:
             opened = stack.enter_context(SemanticCache(**{"embedder": minilm, **(cache or {})}))
             given = ServerSettings(**{"upstream": provider.url, **settings})
             address = stack.enter_context(listening(create_app(opened, given)))
-            return Served(address, opened)
+            served = Served(address, opened)
+            stack.callback(served.close)
+            return served
 
         yield start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -71,6 +72,57 @@ def test_an_upstream_that_is_silent_is_a_504(
     assert time.monotonic() - began < 10
     provider.delay = 0.0
     assert httpx.post(served.url + CHAT, json=body("Hello?")).status_code == 200
+
+
+def test_an_upstream_that_accepts_no_connection_is_a_504(serve: Serve) -> None:
+    """A full backlog: the address is there, and nobody opens."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        served = serve(upstream=f"http://127.0.0.1:{port}/v1", connect_timeout=0.3, timeout=0.3)
+        response = httpx.post(served.url + CHAT, json=body("Hello?"), timeout=15)
+        for one in waiting:
+            one.close()
+    assert response.status_code == 504
+    assert "0.3 s" in response.json()["error"]["message"]
+
+
+def test_an_upstream_that_hangs_up_is_a_502(serve: Serve) -> None:
+    """A connection that is closed without a word."""
+    with socket.socket() as rude:
+        rude.bind(("127.0.0.1", 0))
+        rude.listen(8)
+
+        def hang_up() -> None:
+            rude.accept()[0].close()
+
+        closing = threading.Thread(target=hang_up)
+        closing.start()
+        served = serve(upstream=f"http://127.0.0.1:{rude.getsockname()[1]}/v1")
+        response = httpx.post(served.url + CHAT, json=body("Hello?"), timeout=15)
+        closing.join()
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_passed_on_and_breaks_off_is_not_taken_for_whole(
+    served: Served, streamed: bool
+) -> None:
+    """A stream ends with an error event, anything else without its end."""
+    asked = body("The stream breaks off here.", stream=True)
+    if not streamed:
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(f"{served.url}/broken", json={})
+        return
+    headers = {"x-semcache-skip": "true"}
+    events = httpx.post(served.url + CHAT, json=asked, headers=headers).text.strip().split("\n\n")
+    assert "upstream_failed" in events[-1]
 
 
 def test_hits_are_served_while_the_upstream_is_down(serve: Serve, provider: Upstream) -> None:

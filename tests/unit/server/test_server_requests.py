@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from semcache_core.errors import ConfigError
 from semcache_core.models import Prompt
+from semcache_core.server import ServerSettings
 from semcache_core.server.endpoints import CHAT, COMPLETION, RESPONSE
 from semcache_core.server.endpoints.embeddings import inputs, items_of, prompts
 from semcache_core.server.messages import split
@@ -126,6 +127,34 @@ def test_templates_name_the_question() -> None:
     assert filled("rain", "").query is None
     assert chat(user(QUESTION), where=where).query == QUESTION
     assert chat(user(QUESTION), where=where) == chat(user(QUESTION))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"upstream": 3}, "give a URL"),
+        ({"upstream": "http://"}, "give a URL"),
+        ({"turns": {}}, "give a semcache_core.turns.Turns"),
+        ({"max_body": 0}, "give a number of bytes"),
+        ({"timeout": True}, "give a number of seconds above 0"),
+        ({"timeout": float("inf")}, "give a number of seconds above 0"),
+        ({"keys": {"a": "sha256:" + "0" * 64, "b": "sha256:" + "0" * 64}}, "have the same key"),
+        ({"keys": {"a": "sha256:" + "0" * 64}, "open": True}, "give one of them"),
+        ({"upstream_api_key": "a b\n", "open": True}, "characters that no key has"),
+        ({"upstream_api_key": "", "open": True}, "it is empty"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changed: dict[str, Any], words: str) -> None:
+    """Each names the setting, and what can be given."""
+    with pytest.raises(ConfigError, match=words):
+        ServerSettings(**{"upstream": "http://x", **changed})
+
+
+def test_an_upstream_without_a_path_gets_v1() -> None:
+    """One with a path is taken as it is; keys are in no representation."""
+    assert ServerSettings("http://x:1").upstream == "http://x:1/v1"
+    assert ServerSettings("https://x/api/").upstream == "https://x/api"
+    assert "secret" not in repr(ServerSettings("http://x", upstream_api_key="secret", open=True))
 
 
 @pytest.mark.parametrize("text", [3, "no variable", "{context}", "{", "{0}"])
