@@ -10,6 +10,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
+from semcache_core import telemetry
 from semcache_core.errors import ConfigError
 from semcache_core.models import Hit, Miss, Reason
 
@@ -244,6 +245,7 @@ class Recorder:
     def error(self, error: BaseException) -> None:
         with self._lock:
             self._errors[type(error).__name__] += 1
+        telemetry.failed(error)
 
     def label(self, reason: Reason, correct: bool) -> None:
         """A fresh answer was compared with the candidate's of a lookup that ended so."""
