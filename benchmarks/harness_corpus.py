@@ -76,8 +76,9 @@ def answer(question: str) -> str:
 
 
 def corpus(home: Path, count: int) -> Path:
-    """The folder with `count` stored questions, the spare ones, and those that are asked."""
-    folder = home / f"corpus-{count}"
+    """The folder with `count` stored questions or more, spare ones, and those that are asked."""
+    made = sorted(int(done.parent.name.split("-")[1]) for done in home.glob("corpus-*/done"))
+    folder = home / f"corpus-{next((size for size in made if size >= count), count)}"
     if (folder / "done").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)

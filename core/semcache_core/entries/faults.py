@@ -34,9 +34,12 @@ def is_busy(error: BaseException) -> bool:
 
 def is_unreached(error: BaseException) -> bool:
     """Whether no connection could be made at all."""
-    return isinstance(error, PoolTimeout) or (
-        isinstance(error, OperationalError | InterfaceError) and error.statement is None
-    )
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    # A commit has no statement either: on a file it is a disk that is full.
+    return error.statement is None and not isinstance(error.orig, sqlite3.Error)
 
 
 def is_race(error: DBAPIError) -> bool:

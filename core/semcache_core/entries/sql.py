@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateIndex
 
 from semcache_core.entries.engines import in_memory, make_engine, refuse_async
 from semcache_core.entries.faults import fault, is_busy, is_race, is_unreached, name, translated
+from semcache_core.entries.quick import quick_rows
 from semcache_core.entries.rows import tenant, to_entry, to_row
 from semcache_core.entries.statements import reads, victims, writes
 from semcache_core.entries.tables import tables
@@ -81,6 +82,7 @@ class SqlEntries:
         self.read_only = read_only
         self._tables = made = tables(table)
         self._reads, self._victims, self._writes = reads(made), victims(made), writes(made)
+        self._quick = quick_rows(table, made, self._engine.dialect)
         self._lock = threading.RLock()
         self._duck = self._engine.dialect.name == "duckdb"
         self._kept_idle = 0 if self._duck or isinstance(self._engine.pool, NullPool) else _IDLE
@@ -337,6 +339,10 @@ class SqlEntries:
         return result
 
     def _rows(self, connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
+        if self._quick is not None and len(keys) <= _CHUNK:
+            found = self._quick.rows(connection, keys)
+            if found is not None:
+                return found
         if len(keys) == 1:
             return connection.execute(self._reads.one, {"k": keys[0]}).all()
         parts = (
