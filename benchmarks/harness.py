@@ -5,6 +5,7 @@
 
     python -m benchmarks.harness [--sizes 1000 10000] [--groups core,whole,frameworks]
         [--rounds 40] [--json FILE]
+    python -m benchmarks.harness --show FILE...
 
 Each subject (benchmarks/subjects/) runs in a process of its own, peers in environments of their
 own under .bench/, and is driven by turns: in each round every subject times a few calls of each
@@ -168,6 +169,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Runs of different sizes as one; bars are drawn anew, so some compare figures of two runs."""
+    whole = runs[0] | {
+        "sizes": {size: found for run in runs for size, found in run["sizes"].items()}
+    }
+    return whole | {"bars": bars(whole)}
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -180,7 +189,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--home", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--show", type=Path, nargs="+", help="print the tables of earlier runs")
     options = parser.parse_args()
+    if options.show:
+        show(_joined([json.loads(file.read_text()) for file in options.show]))
+        return
     sizes: list[int] = options.sizes
     result: dict[str, Any] = {"machine": machine(), "imports": imports(options.home), "sizes": {}}
     questions = corpus(options.home, max(sizes))
