@@ -21,5 +21,6 @@ def __getattr__(name: str) -> Any:
     try:
         from semcache_core.server.app import create_app
     except ModuleNotFoundError as error:
-        raise MissingDependency("the server", error.name or "fastapi", "server") from error
+        package = (error.name or "starlette").partition(".")[0]
+        raise MissingDependency("the server", package, "server") from error
     return create_app

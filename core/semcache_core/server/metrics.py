@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from time import perf_counter
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from semcache_core.cache import SemanticCache
 
+log = logging.getLogger("semcache.server")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -114,7 +116,11 @@ class Measured:
             try:
                 await self._app(scope, receive, noting)
             finally:
-                self._count(scope["path"], said, perf_counter() - started)
+                seconds = perf_counter() - started
+                self._count(scope["path"], said, seconds)
+                # Without the query, in which some providers take keys.
+                shown = (scope["method"], ascii(scope["path"]), said["status"], said["cache"])
+                log.info("%s %s %s %s %.0f ms", *shown, seconds * 1000)
 
     def _count(self, path: str, said: dict[str, str], seconds: float) -> None:
         endpoint = path if path in self._endpoints else "other"

@@ -22,9 +22,11 @@ import httpx
 import pytest
 from chat_upstream import Upstream, last_question
 
+import semcache_core.server
 from semcache_core.cache import SemanticCache
 from semcache_core.cli import main
 from semcache_core.config import load
+from semcache_core.errors import MissingDependency
 from semcache_core.protocols import Embedder
 from semcache_core.server import ServerSettings
 from semcache_core.server.reading import Listening, settings_from
@@ -206,6 +208,16 @@ def test_a_configuration_names_tenants_and_the_upstreams_key(
     assert "upstream-key" not in errors
     assert (tmp_path / "cache").is_dir()
     assert last_question(provider.asked[0]) == QUESTION
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra that brings it."""
+    monkeypatch.delitem(sys.modules, "semcache_core.server.app")
+    monkeypatch.setitem(sys.modules, "starlette.applications", None)
+    with pytest.raises(MissingDependency, match=r"'starlette'.*llm-semcache\[server\]"):
+        _ = semcache_core.server.create_app
+    with pytest.raises(AttributeError):
+        _ = semcache_core.server.creat_app
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,25 @@ def test_callers_own_keys_go_upstream_and_are_tenants(serve: Serve, provider: Up
     assert ask(served, "bob") == "hit"
 
 
+def test_tenants_who_ask_at_once_do_not_share_a_call(keyed: Served, provider: Upstream) -> None:
+    """Neither whole nor streamed: each tenant's request goes upstream by itself."""
+    provider.delay = 0.2
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: ask(keyed, (ACME, BANK)[n % 2]), range(8)))
+    assert found.count("miss") == 2
+    assert provider.calls == 2
+    body = {"model": "gpt-4o", "messages": said("What is the tallest tree?"), "stream": True}
+
+    def stream(key: str) -> str:
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.post(f"{keyed.url}/chat/completions", json=body, headers=headers).text
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(stream, [ACME, BANK] * 4))
+    assert len({"Answer" in text and text.endswith("[DONE]\n\n") for text in texts}) == 1
+    assert provider.calls == 4
+
+
 def test_namespaces_divide_a_tenant_and_never_reach_another(keyed: Served) -> None:
     """A namespace named like another tenant is still one's own."""
     named = {"extra_headers": {"X-Semcache-Namespace": "bank"}}
@@ -140,6 +160,7 @@ def test_keys_are_neither_kept_nor_logged(
         assert secret.encode() not in held
         assert query.encode() not in held
         assert hashlib.sha256(secret.encode()).hexdigest().encode() not in held
+    assert any("/v1/chat/completions" in one.getMessage() for one in caplog.records)
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("semcache")]
     assert not any(secret in one or query in one for one in ours)
 
