@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 
 import numpy as np
 import typer
@@ -194,15 +195,15 @@ def drift(
     """Other traffic from the middle of the stream on; at a budget of 5%."""
     judged, budget, middle = scores(evaluator), BUDGETS[0], size // 2
     first, second = load(before), load(after)
-    for seed in range(seeds):
-        policy = VerifiedPolicy(budget, seed=seed)
+    for seed, kind in product(range(seeds), (VerifiedPolicy, CalibratedPolicy)):
+        policy = kind(budget, seed=seed)
         stream = first.shuffled(seed, middle).then(second.shuffled(seed, middle))
         outcome = policy_run(policy, stream, judged)
         old, new = outcome.part(0, middle), outcome.part(middle, size)
         print(
-            f"{before} then {after}: before {old.hit_rate:.1%} hits, {old.false_hit_rate:.2%} "
-            f"false; after {new.hit.sum()} hits, {new.wrong.sum()} false; alarms {policy.alarms}; "
-            f"{policy.calibration}",
+            f"{before} then {after}, {policy.name}: before {old.hit_rate:.1%} hits, "
+            f"{old.false_hit_rate:.2%} false; after {new.hit.sum()} hits, {new.wrong.sum()} false; "
+            f"in all {outcome.false_hit_rate:.2%}; alarms {policy.alarms}",
             flush=True,
         )
 
