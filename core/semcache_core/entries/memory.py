@@ -34,8 +34,8 @@ class MemoryEntries:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._rows: OrderedDict[str, Entry] = OrderedDict()
-        self._scopes: dict[str, OrderedDict[str, None]] = {}
+        self._rows: dict[str, Entry] = {}
+        self._scopes: dict[str, dict[str, None]] = {}
         self._tombstones: OrderedDict[int, Change] = OrderedDict()
         self._meta: dict[str, str] = {}
         self._figures = Figures(seq=0, count=0, size=0)
@@ -159,7 +159,7 @@ class MemoryEntries:
         entry = replace(entry, seq=self._figures.seq + 1, scope=sys.intern(entry.scope))
         self._rows[entry.key] = entry
         if entry.vector is not None:
-            self._scopes.setdefault(entry.scope, OrderedDict())[entry.key] = None
+            self._scopes.setdefault(entry.scope, {})[entry.key] = None
         self._count(entry, 1)
         return entry
 
