@@ -14,7 +14,6 @@ from semcache_core.evaluators import (
     RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
-from semcache_core.evaluators.turns import TurnByTurn
 from semcache_core.flow import Parts
 from semcache_core.policies import make_policy
 from semcache_core.postprocess import make_chooser
@@ -46,7 +45,7 @@ def assemble(
     if not isinstance(top_k, int) or top_k < 1:
         raise ConfigError(f"top_k: {top_k!r} was given; it must be a whole number of at least 1")
     made = make_embedder(embedder)
-    judged_by = TurnByTurn(evaluator if evaluator is not None else default_evaluator(made), made)
+    judged_by = evaluator if evaluator is not None else default_evaluator(made)
     decided_by = make_policy(
         policy,
         threshold=threshold,

@@ -27,6 +27,7 @@ from semcache_core.evaluators.guards import Guards
 from semcache_core.evaluators.kreciprocal import KReciprocal
 from semcache_core.evaluators.sequence import SequenceMatch
 from semcache_core.evaluators.time import TimeDecay
+from semcache_core.evaluators.turns import TurnByTurn
 from semcache_core.evaluators.verifier import Verifier
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "SequenceMatch",
     "Stage",
     "TimeDecay",
+    "TurnByTurn",
     "Verifier",
     "aevaluate",
     "all_of",

@@ -9,6 +9,7 @@ from semcache_core.evaluators.careful import Careful
 from semcache_core.evaluators.compose import all_of, required
 from semcache_core.evaluators.guards import Guards
 from semcache_core.evaluators.sequence import SequenceMatch
+from semcache_core.evaluators.turns import TurnByTurn
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
@@ -30,10 +31,11 @@ def default_evaluator(embedder: Embedder, guards: str | Sequence[str] = "core") 
     """Guards first, then the verifier for those that pass. Raises `ConfigError` for unknown guards.
 
     The score is a probability (see `Verifier`), for which `RECOMMENDED_THRESHOLD` was measured.
-    Neither part runs a model, so that the embedder is not asked for anything more than the
-    vectors the cache has anyway; `embedder` says whose cosines the verifier will be given.
+    Neither part runs a model, and of a single question the cache has the vectors anyway. Earlier
+    turns that are compared by meaning, and questions of several texts, are scored one by one, for
+    which `embedder` is asked.
     """
-    return Careful(Guards(guards), Verifier())
+    return TurnByTurn(Careful(Guards(guards), Verifier()), embedder)
 
 
 def conversation_evaluator(embedder: Embedder) -> BaseEvaluator:
