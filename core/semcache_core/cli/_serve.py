@@ -11,7 +11,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from semcache_core.cli._output import console
+from semcache_core.cli._options import AsJson
+from semcache_core.cli._output import console, print_json
 from semcache_core.errors import ConfigError, MissingDependency
 
 _KEEP_ALIVE = 30  # seconds; clients let go of an idle connection earlier
@@ -47,6 +48,7 @@ def serve(
     new_key: Annotated[
         str | None, typer.Option(metavar="TENANT", help="Make a key and its digest, and end.")
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Serve OpenAI's protocol, answered from a cache where it can be.
 
@@ -54,17 +56,19 @@ def serve(
     one, callers' keys are passed on, and each key is a tenant.
     """
     if new_key is not None:
-        _show_new_key(new_key)
+        _show_new_key(new_key, json=json)
         return
     section: dict[str, Any] = {"upstream": upstream, "host": host, "port": port, "timeout": timeout}
     section |= {"max_body": max_body, "open": open_, "keys": _keys(key)}
     section |= {"turns": {"tool_calls": tool_calls} if tool_calls else None}
     overrides: dict[str, Any] = {"path": path, "threshold": threshold, "ttl": ttl}
     overrides |= {"max_false_hit_rate": max_false_hit_rate}
-    _run(config, _given(section), _given(overrides))
+    _run(config, _given(section), _given(overrides), json=json)
 
 
-def _run(config: str | None, section: dict[str, Any], overrides: dict[str, Any]) -> None:
+def _run(
+    config: str | None, section: dict[str, Any], overrides: dict[str, Any], *, json: bool
+) -> None:
     from semcache_core.cache import SemanticCache
     from semcache_core.config import load
     from semcache_core.server import create_app
@@ -74,8 +78,9 @@ def _run(config: str | None, section: dict[str, Any], overrides: dict[str, Any])
     settings, place = settings_from(_merged(loaded.config.server or {}, section))
     with _bound(place.host, place.port) as sock, loaded.make(SemanticCache) as cache:
         cache.explain("Is the embedder ready?")  # now, and not while the first caller waits
-        kept = loaded.config.path or loaded.config.entries
-        _announce(settings.upstream, place.host, sock.getsockname()[1], kept=kept is not None)
+        kept = bool(loaded.config.path or loaded.config.entries)
+        told = {"url": _url(place.host, sock.getsockname()[1]), "upstream": settings.upstream}
+        _announce(told | {"kept": kept}, json=json)
         _listen(create_app(cache, settings), sock, place.grace)
 
 
@@ -111,11 +116,17 @@ def _bound(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot listen at {host} port {port}: {error}") from error
 
 
-def _announce(upstream: str, host: str, port: int, *, kept: bool) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    console.print(f"semcache: http://{shown}:{port}/v1 in front of {upstream}", markup=False)
-    if not kept:
-        console.print("The cache is in memory and ends with the server; --path keeps it.")
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def _announce(told: Mapping[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(told)
+    else:
+        console.print(f"semcache: {told['url']} in front of {told['upstream']}", markup=False)
+        if not told["kept"]:
+            console.print("The cache is in memory and ends with the server; --path keeps it.")
     sys.stdout.flush()
 
 
@@ -126,10 +137,13 @@ def _log_to_stderr() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _show_new_key(tenant: str) -> None:
+def _show_new_key(tenant: str, *, json: bool) -> None:
     from semcache_core.server.reading import new_key
 
     key, digest = new_key(tenant)
+    if json:
+        print_json({"tenant": tenant, "key": key, "digest": digest})
+        return
     console.print(f"key, for {tenant} only: {key}", markup=False, soft_wrap=True)
     console.print(f"for the server: --key {tenant}={digest}", markup=False, soft_wrap=True)
 

@@ -119,7 +119,11 @@ def test_it_serves_keeps_and_ends_well(
 
 
 def test_it_ends_by_a_signal_in_this_process_too(
-    provider: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_signals: None
+    provider: Upstream,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_signals: None,
 ) -> None:
     """As the program above, where its lines are counted."""
     with socket.socket() as sock:
@@ -141,7 +145,7 @@ def test_it_ends_by_a_signal_in_this_process_too(
     file = tmp_path / "semcache.yaml"
     file.write_text("server: {turns: {react: off}, grace: 5}", "utf-8")
     options = ["--upstream", provider.url, "--port", port, "--tool-calls", "exact"]
-    command = ["semcache", "serve", "--config", str(file), *options]
+    command = ["semcache", "serve", "--config", str(file), "--json", *options]
     monkeypatch.setattr(sys, "argv", command)
     user = threading.Thread(target=use)
     user.start()
@@ -150,6 +154,12 @@ def test_it_ends_by_a_signal_in_this_process_too(
     user.join()
     assert not ended_with.value.code
     assert seen == ["miss", "hit"]
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "url": f"http://127.0.0.1:{port}/v1",
+        "upstream": provider.url,
+        "kept": False,
+    }
 
 
 @pytest.fixture
@@ -173,6 +183,12 @@ def test_a_new_key_is_shown_with_its_digest(
     assert not ended_with.value.code
     key, digest = re.findall(r"sk-semcache-\S+|sha256:\w{64}", shown)
     assert digest == f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    monkeypatch.setattr(sys, "argv", ["semcache", "serve", "--new-key", "acme", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"tenant", "key", "digest"}
+    assert told["key"] != key
 
 
 @pytest.mark.slow
