@@ -4,7 +4,7 @@
     make bench FULL=1          100,000 as well; about an hour
 
     python -m benchmarks.harness [--sizes 1000 10000] [--groups core,whole,frameworks]
-        [--rounds 40] [--json FILE]
+        [--rounds 30] [--json FILE]
     python -m benchmarks.harness --show FILE...
 
 Each subject (benchmarks/subjects/) runs in a process of its own, peers in environments of their
@@ -186,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--groups", default=",".join(GROUPS))
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--home", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--show", type=Path, nargs="+", help="print the tables of earlier runs")
