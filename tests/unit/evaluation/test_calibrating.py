@@ -53,7 +53,7 @@ def test_what_is_saved_is_json_that_says_it(tmp_path):
 def test_nothing_certified_is_not_saved(tmp_path):
     """A file without a threshold would serve nothing, and look as if it did."""
     found = calibrate(labels(20), 0.05, **WHOSE)
-    with pytest.raises(ConfigError, match="nothing to save: cannot certify .* more labelled hits"):
+    with pytest.raises(ConfigError, match=r"nothing to save: cannot certify .* more labelled hits"):
         found.save(tmp_path / "policy.json")
     assert not (tmp_path / "policy.json").exists()
 
