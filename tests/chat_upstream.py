@@ -39,6 +39,8 @@ class Upstream:
         """Bearers that are let in; None: all."""
         self.vectors: int | None = None
         """How many embeddings it sends at most; None: one a text, as it should."""
+        self.raw: list[str] | None = None
+        """What it streams, whatever it is asked."""
         self.sent = 0
         """Events of streams that were sent."""
         self.url = ""
@@ -83,7 +85,7 @@ class Upstream:
             return body
         choice = _choice(body, len(self.asked))
         if body.get("stream"):
-            events = _chat_events(body, choice)
+            events = iter(self.raw) if self.raw else _chat_events(body, choice)
             return StreamingResponse(self._paced(events), media_type="text/event-stream")
         choices = [{**choice, "index": n} for n in range(body.get("n") or 1)]
         whole = {**_head(body, "chat.completion"), "choices": choices, "usage": _USAGE}

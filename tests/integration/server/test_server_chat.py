@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -402,6 +403,52 @@ def test_a_reader_who_leaves_takes_nobody_along(served: Served, provider: Upstre
         assert text_of(stays.result()[1]).endswith(question)
     assert provider.calls == 1
     assert ask(client, question)[0] == "hit"
+
+
+def test_callers_who_hang_up_at_once_leave_nothing_behind(
+    served: Served, provider: Upstream
+) -> None:
+    """Before the first event, at any moment after: no stream stays open, nothing is stored."""
+    provider.delay, provider.pause = 0.05, 0.02
+    host, port = served.address.removeprefix("http://").split(":")
+    for number in range(30):
+        asked = {**ASKED, "messages": said(f"Tell me about tree {number}, please."), "stream": True}
+        content = json.dumps(asked).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n"
+        )
+        with socket.create_connection((host, int(port))) as sock:
+            sock.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + content)
+            time.sleep(number * 0.005)
+    waited_for(lambda: len(served.cache.relays) == 0 and len(served.cache.flights) == 0)
+    assert served.cache.stats().entries == 0
+    active = "semcache_requests_active 1.0"  # the one that asks
+    waited_for(lambda: active in httpx.get(f"{served.address}/metrics").text)
+
+
+@pytest.mark.parametrize("end", ["\r\n\r\n", "\n\n"])
+def test_providers_write_streams_in_their_own_ways(
+    served: Served, provider: Upstream, end: str
+) -> None:
+    """Azure's first chunk without choices, padding, other line ends, a role in every chunk."""
+    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
+    deltas: list[Any] = [{"role": "assistant", "content": "He"}, {"role": "assistant"}]
+    deltas += [{"role": "assistant", "content": "llo"}, {}]
+    chunks: list[dict[str, Any]] = [
+        {**head, "id": "", "model": "", "choices": [], "prompt_filter_results": [{"a": 1}]}
+    ]
+    chunks += [
+        {**head, "obfuscation": "abc", "choices": [{"index": 0, "delta": one}]} for one in deltas
+    ]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    provider.raw = [f"data: {json.dumps(one)}{end}" for one in chunks] + [f"data: [DONE]{end}"]
+    client = served.client()
+    assert text_of(stream(client, PASSWORD)[1]) == "Hello"
+    verdict, whole, _ = ask(client, PASSWORD)
+    assert verdict == "hit"
+    assert whole.choices[0].message.content == "Hello"
+    assert whole.choices[0].message.role == "assistant"
+    assert not hasattr(whole, "obfuscation")
 
 
 def test_a_stream_without_an_end_mark_is_whole(served: Served) -> None:
