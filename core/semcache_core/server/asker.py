@@ -65,7 +65,7 @@ class Asker:
         except OfflineMiss as miss:
             raise not_cached(miss) from miss
         shown = self._shown(always_usage and not isinstance(seen[0] if seen else None, Hit))
-        events = _events(first, chunks, self.replies.endpoint.ends, shown)
+        events = _events(_from(first, chunks), self.replies.endpoint.ends, shown)
         return Body(events, headers={**_STREAM, **headers, **self._told(seen)})
 
     async def _chunks(
@@ -123,8 +123,17 @@ class Asker:
 _STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache"}
 
 
+async def _from(first: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """What was read already, then the rest, which is closed with this."""
+    async with aclosing(rest):  # type: ignore[type-var]  # a generator
+        for event in first:
+            yield event
+        async for event in rest:
+            yield event
+
+
 async def _events(
-    first: list[bytes], rest: AsyncIterator[bytes], ends: Callable[[bytes], bool], shown: Shown
+    found: AsyncGenerator[bytes, None], ends: Callable[[bytes], bool], shown: Shown
 ) -> AsyncGenerator[bytes, None]:
     """The events for the caller; the last one only when the answer is stored.
 
@@ -132,13 +141,9 @@ async def _events(
     not stored.
     """
     last = b""
-    async with aclosing(rest):  # type: ignore[type-var]  # a generator
+    async with aclosing(found):
         try:
-            for event in first:
-                if not ends(event) and (seen := shown(event)):
-                    yield seen + sse.END
-                last = event if ends(event) else last
-            async for event in rest:
+            async for event in found:
                 if ends(event):
                     last = event
                 elif seen := shown(event):

@@ -55,7 +55,10 @@ class Incoming:
 
     def with_usage(self, body: Mapping[str, Any]) -> Outgoing:
         """The request upstream, asking for the stream's usage too."""
-        options = {**(body.get("stream_options") or {}), "include_usage": True}
+        options = body.get("stream_options") or {}
+        if not isinstance(options, Mapping):
+            return self.out  # the upstream will have something to say
+        options = {**options, "include_usage": True}
         content = json.dumps({**body, "stream_options": options}).encode()
         return replace(self.out, content=content)
 

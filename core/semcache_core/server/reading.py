@@ -14,6 +14,7 @@ from semcache_core.server.settings import ServerSettings
 from semcache_core.turns import Turns
 from semcache_core.units import in_bytes, in_seconds
 
+_DAY = 86_400
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -34,8 +35,9 @@ class Listening:
             raise ConfigError(f"server.host: {self.host!r} was given; give a name or an address")
         if not isinstance(self.port, int) or not 0 <= self.port < 65_536:
             raise ConfigError(f"server.port: {self.port!r} was given; give one from 0 to 65535")
-        if isinstance(self.grace, bool) or not isinstance(self.grace, int | float):
-            raise ConfigError(f"server.grace: {self.grace!r} was given; give a number of seconds")
+        number = isinstance(self.grace, int | float) and not isinstance(self.grace, bool)
+        if not number or not 0 <= self.grace <= _DAY:
+            raise ConfigError(f"server.grace: {self.grace!r} was given; give seconds, up to a day")
 
 
 def settings_from(given: Mapping[str, Any]) -> tuple[ServerSettings, Listening]:

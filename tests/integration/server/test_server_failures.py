@@ -212,6 +212,7 @@ def test_a_compressed_body_is_refused(served: Served) -> None:
         {"model": "m", "messages": [{"role": "user", "content": [1, None]}]},
         {"model": "m", "messages": [{"content": {"a": 1}, "tool_calls": 3}]},
         {"model": ["m"], "messages": [{"role": ["user"], "content": 1}], "stream": "yes"},
+        {"model": "m", "messages": said("Hello?"), "stream": True, "stream_options": ["x"]},
     ],
 )
 def test_the_upstream_is_the_judge_of_odd_requests(

@@ -252,6 +252,13 @@ def test_a_response_is_replayed_event_by_event() -> None:
     assert events[0].startswith(b"event: response.created\n")
 
 
+def test_an_event_that_cannot_be_read_is_not_the_last() -> None:
+    """It is passed on; whether it makes an answer is asked at the end."""
+    assert not RESPONSE.endpoint.ends(b'data: {"type": "error"')
+    assert RESPONSE.endpoint.ends(b'data: {"type": "error"}')
+    assert not RESPONSE.endpoint.ends(b'data: {"type": "x", "delta": "error"}')
+
+
 def test_a_fresh_answer_has_its_own_ids() -> None:
     """Of itself and of its calls, each time; nothing else changes."""
     answer = chat(says(None, tool_calls=[call("{}")]))

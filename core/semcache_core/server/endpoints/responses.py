@@ -50,7 +50,10 @@ class Responses:
     def ends(self, event: bytes) -> bool:
         if not any(name.encode() in event for name in _LAST):  # cheaper than to read each
             return False
-        value = sse.read(event)
+        try:
+            value = sse.read(event)
+        except ValueError:
+            return False
         return value is not None and value.get("type") in _LAST
 
     def join(self, events: Sequence[bytes]) -> dict[str, Any]:
