@@ -254,6 +254,9 @@ class VectorStoreHome:
         told = noted(self._record)
         return told is not None and told["generation"] == index.generation
 
+    def looked_after(self, index: VectorStoreIndex) -> None:
+        """Nothing to do: its files are the store's."""
+
     def retire(self, index: VectorStoreIndex) -> None:
         if self.is_current(index):
             self._record.set_meta(_STATE, "")

@@ -269,7 +269,7 @@ def _whole(visit: _Visit) -> str:
     from filelock import FileLock
 
     from semcache_core.indexes.homes import collection_name
-    from semcache_core.indexes.manifest import close_cleanly, in_use, is_as_closed
+    from semcache_core.indexes.manifest import close_cleanly, in_use, is_as_closed, is_as_rested
     from semcache_core.indexes.probe import probed
 
     folder = visit.folder / "index"
@@ -281,6 +281,8 @@ def _whole(visit: _Visit) -> str:
             unclosed = in_use(newest).exists()
             if not unclosed and not is_as_closed(newest):
                 return "its files were changed while nobody used it"
+            if unclosed and not is_as_rested(newest):
+                return "it was not closed, and its files may be half written"
             if not probed(newest, collection_name(embedder)):
                 return "it is damaged, or of another embedder"
             said = _inspected(newest, record, embedder)

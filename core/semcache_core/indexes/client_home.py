@@ -73,6 +73,9 @@ class ClientHome:
     def is_current(self, index: LargeIndex) -> bool:
         return self._record.meta("index.name") == self._names[index]
 
+    def looked_after(self, index: LargeIndex) -> None:
+        """Nothing to do: its files are the server's."""
+
     def retire(self, index: LargeIndex) -> None:
         name = self._names.pop(index)
         if name == self._record.meta("index.name"):

@@ -44,6 +44,9 @@ class Home(Protocol):
     def is_current(self, index: LargeIndex) -> bool:
         """Whether `open` would give this one."""
 
+    def looked_after(self, index: LargeIndex) -> None:
+        """Called every second or so while the index is in use. Raises nothing."""
+
     def retire(self, index: LargeIndex) -> None:
         """It is not needed any more."""
 

@@ -263,6 +263,7 @@ class Keeper:
     # -- following --------------------------------------------------------------------------
 
     def _follow(self, held: _Held) -> float:
+        self._home.looked_after(held.index)
         changes = self._record.changes(held.seq, _LINES)
         if changes is None:
             return self._rebuild(held.scopes)

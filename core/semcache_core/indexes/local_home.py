@@ -19,7 +19,13 @@ from semcache_core.indexes.chroma import ChromaFailed, ChromaIndex, translated
 from semcache_core.indexes.clients import Embedded, persistent_client
 from semcache_core.indexes.homes import abandoned, collection_name
 from semcache_core.indexes.large import LargeIndex
-from semcache_core.indexes.manifest import close_cleanly, in_use, is_as_closed
+from semcache_core.indexes.manifest import (
+    Rests,
+    close_cleanly,
+    in_use,
+    is_as_closed,
+    is_as_rested,
+)
 from semcache_core.indexes.probe import probed
 
 _log = logging.getLogger(__name__)
@@ -34,6 +40,7 @@ class LocalHome:
         self._folder, self._embedder = folder, embedder
         self._lock: Any = None
         self._clients: dict[LargeIndex, tuple[Any, Path]] = {}
+        self._rests: dict[LargeIndex, Rests] = {}
 
     def exists(self) -> bool:
         return bool(self._generations())
@@ -80,6 +87,10 @@ class LocalHome:
     def is_current(self, index: LargeIndex) -> bool:
         return True
 
+    def looked_after(self, index: LargeIndex) -> None:
+        with contextlib.suppress(OSError):
+            self._rests[index].look()
+
     def retire(self, index: LargeIndex) -> None:
         _, folder = self._clients[index]
         self.release(index, clean=True)
@@ -87,6 +98,7 @@ class LocalHome:
 
     def release(self, index: LargeIndex, clean: bool) -> None:
         client, folder = self._clients.pop(index)
+        self._rests.pop(index, None)
         with contextlib.suppress(StoreError), translated("close"):
             client.close()
             if clean:
@@ -98,7 +110,7 @@ class LocalHome:
 
     def after_fork(self, inherited: object) -> None:
         abandoned.extend([self._clients, self._lock, inherited])
-        self._clients, self._lock = {}, None
+        self._clients, self._rests, self._lock = {}, {}, None
 
     def _generations(self) -> list[Path]:
         """Folders of indexes, oldest first; nothing else in there is ever touched."""
@@ -125,12 +137,12 @@ class LocalHome:
 
     def _stands_a_test(self, folder: Path) -> bool:
         """Whether Chroma can open it: a damaged one may crash this process."""
-        if in_use(folder).exists():
-            return probed(folder, collection_name(self._embedder))
-        if is_as_closed(folder):
-            return True
-        _log.warning("the files of the index in %s were changed while nobody used it", folder)
-        return False
+        unclosed = in_use(folder).exists()
+        if not (is_as_rested(folder) if unclosed else is_as_closed(folder)):
+            why = "may be half written" if unclosed else "were changed while nobody used it"
+            _log.warning("the files of the index in %s %s", folder, why)
+            return False
+        return not unclosed or probed(folder, collection_name(self._embedder))
 
     def _index(self, folder: Path) -> ChromaIndex:
         client = persistent_client(folder)
@@ -140,6 +152,7 @@ class LocalHome:
             client.close()
             raise
         self._clients[index] = client, folder
+        self._rests[index] = Rests(folder)
         return index
 
 
