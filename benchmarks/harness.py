@@ -3,7 +3,7 @@
     make bench                 1,000 and 10,000 entries; under ten minutes
     make bench FULL=1          100,000 as well; about an hour
 
-    python -m benchmarks.harness [--sizes 1000 10000] [--groups core,whole,frameworks]
+    python -m benchmarks.harness [--sizes 1000 10000] [--groups imports,core,whole,frameworks]
         [--rounds 30] [--json FILE]
     python -m benchmarks.harness --show FILE...
 
@@ -185,7 +185,7 @@ def main() -> None:
     """Measure, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
-    parser.add_argument("--groups", default=",".join(GROUPS))
+    parser.add_argument("--groups", default=",".join(["imports", *GROUPS]))
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--home", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
@@ -195,11 +195,13 @@ def main() -> None:
         show(_joined([json.loads(file.read_text()) for file in options.show]))
         return
     sizes: list[int] = options.sizes
-    result: dict[str, Any] = {"machine": machine(), "imports": imports(options.home), "sizes": {}}
+    groups = options.groups.split(",")
+    timed = imports(options.home) if "imports" in groups else {}
+    result: dict[str, Any] = {"machine": machine(), "imports": timed, "sizes": {}}
     questions = corpus(options.home, max(sizes))
     for count in sizes:
         found: Figures = result["sizes"].setdefault(str(count), {})
-        for group in options.groups.split(","):
+        for group in (name for name in GROUPS if name in groups):
             specs = list(GROUPS[group])
             found[group] = measured(specs, count, options.home, questions, options.rounds)
     result["bars"] = bars(result)
