@@ -20,6 +20,18 @@ from langchain_semcache import Turns, no_cache, offline, read_only, refresh, set
 from semcache_core import Hit, Miss, Stats, memoize
 from semcache_core.errors import ConfigError, MissingDependency, SemcacheError
 from semcache_core.explain import Explanation
+from semcache_core.prompts import Condensed, LastTurns, Pipeline, Without
+
+
+def prompts(model: ChatOpenAI, llm: OpenAI) -> None:
+    """Readers are joined with one another and with functions; both frameworks take them."""
+    reader = LastTurns(2, skip=("assistant",), dropped="ignore") | Without("Be brief.")
+    assert_type(reader, Pipeline)
+    assert_type(reader | str.strip, Pipeline)
+    condensed = Condensed(lambda prompt: model.invoke(prompt).text, dropped="ignore")
+    langchain_semcache.SemanticCache(question=reader)
+    cache = llamaindex_semcache.SemanticCache()
+    assert_type(llamaindex_semcache.cached(llm, cache, question=condensed), OpenAI)
 
 
 def langchain() -> None:
