@@ -4,7 +4,7 @@
     make bench FULL=1          100,000 as well; about an hour
 
     python -m benchmarks.harness [--sizes 1000 10000] [--groups imports,core,whole,frameworks]
-        [--rounds 30] [--json FILE]
+        [--subjects NAME...] [--rounds 30] [--json FILE]
     python -m benchmarks.harness --show FILE...
 
 Each subject (benchmarks/subjects/) runs in a process of its own, peers in environments of their
@@ -171,10 +171,17 @@ def machine() -> dict[str, Any]:
 
 def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Runs of different sizes as one; bars are drawn anew, so some compare figures of two runs."""
-    whole = runs[0] | {
-        "sizes": {size: found for run in runs for size, found in run["sizes"].items()}
-    }
+    whole = runs[0] | {"sizes": {}}
+    for run in runs:
+        whole["imports"] |= run["imports"]
+        for size, groups in run["sizes"].items():
+            for group, found in groups.items():
+                whole["sizes"].setdefault(size, {}).setdefault(group, {}).update(found)
     return whole | {"bars": bars(whole)}
+
+
+def _wanted(spec: Spec, parts: list[str] | None) -> bool:
+    return parts is None or any(part in spec.name for part in parts)
 
 
 def _say(text: str) -> None:
@@ -186,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--groups", default=",".join(["imports", *GROUPS]))
+    parser.add_argument("--subjects", nargs="+", help="parts of names; default: all")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--home", type=Path, default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
@@ -202,12 +210,12 @@ def main() -> None:
     for count in sizes:
         found: Figures = result["sizes"].setdefault(str(count), {})
         for group in (name for name in GROUPS if name in groups):
-            specs = list(GROUPS[group])
+            specs = [spec for spec in GROUPS[group] if _wanted(spec, options.subjects)]
             found[group] = measured(specs, count, options.home, questions, options.rounds)
-    result["bars"] = bars(result)
+            result["bars"] = bars(result)
+            if options.json:  # after each, should the run be stopped
+                options.json.write_text(json.dumps(result, indent=2) + "\n")
     show(result)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
