@@ -46,7 +46,9 @@ def check(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = True,
+) -> None:
     """Print the JSON schema: editors complete and check with it."""
     from semcache_core.config import schema as described
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from semcache_core.config._loading import load
 from semcache_core.config._messages import suggestion
 from semcache_core.config._reading import read_file
 from semcache_core.errors import ConfigError
@@ -31,15 +32,29 @@ class Translation:
 
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    scores: str = "distance"
+    """Whose scores its threshold is on."""
 
     @property
     def refused(self) -> list[Note]:
         return [note for note in self.notes if note.verdict == "refused"]
 
     def say(self, item: str, verdict: Verdict, why: str, **settings: Any) -> None:
-        """Add a note, and the settings that it is about."""
+        """Add a note, and the settings that it is about, if a cache would take them."""
+        try:
+            load(settings, environment=_Everything())
+        except ConfigError as error:
+            self.notes.append(Note(item, "refused", str(error)))
+            return
         self.notes.append(Note(item, verdict, why))
         self.settings.update(settings)
+
+
+class _Everything(dict[str, str]):
+    """An environment in which every variable is set: what they hold is not known here."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return "x"
 
 
 def translate_file(path: Path) -> Translation:
@@ -56,9 +71,13 @@ def translate(theirs: Mapping[str, Any]) -> Translation:
     for name in given.keys() - _ITEMS.keys() - _BESIDE:
         made.say(name, "refused", f"GPTCache has no such key; {suggestion(name, _ITEMS)}")
     for name in [one for one in _ITEMS if one in given]:
-        beside = _mapping(f"{name}_config", given.get(f"{name}_config"))
-        _ITEMS[name](made, given[name], beside)
-    made.settings.pop("_evaluation", None)
+        try:
+            beside = _mapping(f"{name}_config", given.get(f"{name}_config"))
+            _ITEMS[name](made, given[name], beside)
+        except ConfigError as error:
+            made.say(name, "refused", str(error))
+        except (TypeError, ValueError, AttributeError):
+            made.say(name, "refused", f"{given[name]!r} is not what GPTCache has here")
     return made
 
 
@@ -95,6 +114,8 @@ def _storage(made: Translation, value: Any, _: dict[str, Any]) -> None:
     settings = _mapping("storage_config", value)
     manager = str(settings.pop("manager", "sqlite,faiss")).lower().split(",")
     folder = settings.pop("data_dir", None) or "gptcache_data"
+    if not isinstance(folder, str):
+        raise ConfigError("storage_config.data_dir: GPTCache has a folder's name here")
     _record(made, manager[0].strip(), f"{folder}-semcache", settings)
     if len(manager) > 1:
         _vectors(made, manager[1].strip(), _mapping("vector_params", settings.get("vector_params")))
@@ -159,7 +180,7 @@ def _evaluation(made: Translation, name: Any, settings: dict[str, Any]) -> None:
             evaluator = part(settings) if part is not None else None
             made.say("evaluation", verdict, why, **({"evaluator": evaluator} if evaluator else {}))
             inner = settings.get("evaluation", "distance") if known == "time" else known
-            made.settings["_evaluation"] = str(inner)
+            made.scores = str(inner).lower()
             return
     made.say("evaluation", "refused", f"GPTCache has no evaluation {name!r}")
 
@@ -228,7 +249,7 @@ def _threshold(made: Translation, item: str, value: Any) -> None:
     """GPTCache: 4 - d^2 >= 4 t for "distance", 2 - d >= 2 t for "np"; d^2 = 2 - 2 cos."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ConfigError(f"{item}: {value!r} was given; GPTCache has a number from 0 to 1")
-    evaluation = made.settings.get("_evaluation", "distance")
+    evaluation = made.scores
     if evaluation not in ("distance", "np"):
         made.say(item, "taken", "on the same kind of score", threshold=float(value))
         return
@@ -243,7 +264,7 @@ def _threshold(made: Translation, item: str, value: Any) -> None:
 
 def _pre(made: Translation, value: Any, _: dict[str, Any]) -> None:
     plain = {"get_prompt", "last_content", "get_messages_last_content", "all_content"}
-    if value in plain | {"nop", "get_inputs", "get_input_str"}:
+    if str(value) in plain | {"nop", "get_inputs", "get_input_str"}:
         why = "the frameworks' prompts are read as they are; what is not the question must match"
         made.say("pre_function", "not needed", why)
     else:
@@ -258,7 +279,7 @@ def _pre_context(made: Translation, value: Any, _: dict[str, Any]) -> None:
 
 def _post(made: Translation, value: Any, _: dict[str, Any]) -> None:
     names = {"first": "first", "random_one": "random", "temperature_softmax": "softmax"}
-    if value in names:
+    if str(value) in names:
         made.say("post_function", "taken", "the same choice", post_process=names[value])
     else:
         made.say(
