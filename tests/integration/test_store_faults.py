@@ -125,7 +125,7 @@ def test_damaged_twice(tmp_path: Path) -> None:
 def test_damage_found_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damage in a file too large to be looked through is reported by the read that meets it."""
     monkeypatch.setattr("semcache_core.entries.sqlite._CHECKED", 0)
-    DAMAGES["middle"](filled(tmp_path))
+    damage(filled(tmp_path), 0.6, 0.9)
     store = opened(tmp_path)
     with pytest.raises(StoreCorrupt, match=r"entries\.sqlite3 is damaged"):
         for i in range(200):
