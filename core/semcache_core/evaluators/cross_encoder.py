@@ -23,7 +23,8 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
 
     `model` is a name, a folder, or a `CrossEncoder` with one label whose outputs are
     probabilities, or logits that its own activation function (the sigmoid) turns into such; a
-    named model is loaded when first asked. `backend` is "torch" or "onnx". Reimers and Gurevych
+    named model is loaded when first asked. `backend` is "torch", or "onnx": exported on loading and
+    run by onnxruntime. Reimers and Gurevych
     2019, "Sentence-BERT", section 4, on why pairs read together are judged better.
     """
 
@@ -66,8 +67,16 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
                 raise MissingDependency(
                     "CrossEncoderEvaluator", "sentence-transformers", "local"
                 ) from error
-            self._model = CrossEncoder(str(self._spec), backend=self._backend)
+            self._model = _on(self._backend, CrossEncoder(str(self._spec)))
         return self._model
+
+
+def _on(backend: str, encoder: Any) -> Any:
+    if backend == "torch":
+        return encoder
+    from semcache_core.evaluators._onnx_pairs import OnnxPairs
+
+    return OnnxPairs(encoder)
 
 
 def _probability(score: Any) -> float:

@@ -70,6 +70,23 @@ def test_a_real_cross_encoder_from_a_folder(tmp_path: Any) -> None:
     assert all(0.0 <= score.value <= 1.0 for score in scores)
 
 
+def test_onnx_scores_as_torch_does(tmp_path: Any) -> None:
+    """The exported graph gives the same probabilities, for any number and length of pairs."""
+    model = tiny_cross_encoder(tmp_path)
+    near = [candidate(text, 0.8) for text in ("a b", "c", "a b c a b c a", "b")]
+    torch, onnx = (
+        [
+            score.value
+            for score in CrossEncoderEvaluator(
+                model, grey_zone=(0.0, 1.0), backend=backend, batch_size=3
+            ).score(query("a b c"), near)
+        ]
+        for backend in ("torch", "onnx")
+    )
+    assert onnx == pytest.approx(torch, abs=1e-5)
+    assert len(set(onnx)) == len(near)
+
+
 def tiny_cross_encoder(folder: Any) -> Any:
     """A BERT of one layer with random weights, saved as a cross-encoder."""
     from tokenizers import Tokenizer, models, pre_tokenizers
