@@ -230,7 +230,8 @@ class SemanticCache(Core, BaseCache):
         params = model_string.read(llm_string)
         schemas = model_string.schemas(params, llm_string)
         plan = self._reading.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
-        if not params.classes:  # what a class's name stands for can change
+        # What a class's name stands for can change; a model that reads may have failed this once.
+        if not params.classes and not self._reading.planner.slow:
             self._reading.plans.put((prompt, llm_string, namespace), plan)
         return plan
 

@@ -63,9 +63,9 @@ def _plan(
 ) -> Plan:
     namespace = how.cache.running_namespace()
     params = llm_string.read(text)
-    # What a class's name stands for can change, so only plans without one are remembered.
+    # What a class's name stands for can change, and a model that reads may have failed this once.
     known = None
-    if not params.classes:
+    if not params.classes and not how.planner.slow:
         known = (_fingerprint(asked), text, str(besides), namespace, how.turns)
     plan = how.reading.plans.get(known) if known and known[0] else None
     if plan is None:

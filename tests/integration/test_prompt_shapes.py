@@ -29,6 +29,7 @@ from PIL import Image
 
 import langchain_semcache
 import llamaindex_semcache
+from semcache_core.control import refresh
 from semcache_core.errors import ConfigError
 from semcache_core.prompts import (
     AllContent,
@@ -422,6 +423,25 @@ def test_a_reader_whose_model_fails_never_fails_the_call(asking: Any) -> None:
     framework.ask(talk(A))
     framework.ask(talk(A))
     framework.ask(talk(B))
+    assert framework.calls == 2
+
+
+def test_a_reader_whose_model_recovers(asking: Any) -> None:
+    """What failed once is tried again; from then on rephrasings hit."""
+    fails = [True]
+
+    def flaky(prompt: str) -> str:
+        if fails:
+            raise ConnectionError(fails.pop())
+        return condense(prompt)
+
+    framework = asking(Condensed(flaky, dropped="ignore"))
+    _, asked, rephrased, _ = CASES["condensed"]
+    framework.ask(asked)
+    with refresh():
+        framework.ask(asked)
+    assert framework.calls == 2
+    framework.ask(rephrased)
     assert framework.calls == 2
 
 

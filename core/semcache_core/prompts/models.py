@@ -7,6 +7,8 @@ import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,7 +63,7 @@ class _Model:
         try:
             reply = self.ask(prompt)
             if inspect.isawaitable(reply):
-                reply = asyncio.run(_awaited(reply))
+                reply = _now(reply)
         except Exception as error:  # noqa: BLE001  # a user's model; the call it reads for must go on
             log.warning("semcache: the model that reads a prompt failed: %r", error)
             return None
@@ -70,6 +72,12 @@ class _Model:
             return None
         self.known.put(prompt, reply.strip())
         return reply.strip()
+
+
+def _now(reply: Awaitable[str]) -> str:
+    """What it comes to, on a loop of its own: in another thread where this one has a loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, _awaited(reply)).result()
 
 
 async def _awaited(reply: Awaitable[str]) -> str:

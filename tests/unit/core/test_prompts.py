@@ -294,6 +294,17 @@ def test_an_async_model_is_awaited() -> None:
     assert Condensed(ask).read(TALK).question == "How old is Ann?"
 
 
+async def test_an_async_model_is_awaited_beside_a_running_loop(recwarn) -> None:
+    """A synchronous call inside a task reads as well, and leaves no coroutine behind."""
+
+    async def ask(prompt: str) -> str:
+        await asyncio.sleep(0)
+        return "How old is Ann?"
+
+    assert Condensed(ask).read(TALK).question == "How old is Ann?"
+    assert [one for one in recwarn if one.category is RuntimeWarning] == []
+
+
 def test_what_a_reader_asks_is_not_read_by_it_again() -> None:
     """A cached model that summarises would otherwise summarise its own prompts for ever."""
     inner: list[Draft] = []
