@@ -14,7 +14,7 @@ import numpy as np
 
 from semcache_core.codecs import codec_named
 from semcache_core.envelope import unseal
-from semcache_core.errors import ConfigError, PayloadError, StoreError
+from semcache_core.errors import ConfigError, PayloadError, SemcacheError, StoreError
 from semcache_core.models import Entry
 from semcache_core.protocols import EntryStore
 from semcache_core.store.opening import open_record
@@ -90,11 +90,19 @@ def diagnosed(
 
 def _disk(visit: _Visit) -> None:
     usage = shutil.disk_usage(visit.folder)
-    size = sum(one.stat().st_size for one in visit.folder.rglob("*") if one.is_file())
+    size = sum(_size(one) for one in visit.folder.rglob("*"))
     said = f"{usage.free / 1e9:.1f} GB free ({usage.free / usage.total:.0%}), the cache has "
     said += f"{size / 1e6:.1f} MB"
     tight = usage.free < max(size, 100_000_000) or usage.free < _LEAST_FREE * usage.total
     visit.say("disk", "warning" if tight else "ok", said)
+
+
+def _size(path: Path) -> int:
+    """A file's bytes; others may remove it meanwhile."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
 
 
 def _left_behind(visit: _Visit) -> None:
@@ -167,13 +175,14 @@ def _mended(visit: _Visit, error: StoreError) -> EntryStore | None:
 
 def _entries(visit: _Visit, record: EntryStore) -> None:
     now = time.time()
-    length = record.meta("dimension")
+    said = record.meta("dimension") or ""
+    length = int(said) if said.isdecimal() else None
     sums: Counter[str] = Counter()
     bad: dict[str, str] = {}
     for number, entry in enumerate(record.entries(), 1):
         sums["entries"] += 1
         sums["expired"] += entry.expired(now)
-        if wrong := next(_wrong(entry, int(length) if length else None), ""):
+        if wrong := next(_wrong(entry, length), ""):
             bad[entry.key] = wrong
         if number % 500 == 0:
             visit.tell(number)
@@ -232,7 +241,7 @@ def _claim(visit: _Visit, record: EntryStore) -> None:
         return
     try:
         ours = make_embedder(visit.embedder).identity
-    except (ConfigError, ImportError, StoreError) as error:
+    except SemcacheError as error:
         visit.say("embedder", "note", f"the vectors are of {held!r}; not compared: {error}")
         return
     if ours == held:
