@@ -5,7 +5,8 @@
 The upstream is a process of its own that answers at once, the server another, and this one the
 client, with one connection a client. The rows are measured by turns, so that a busy moment of the
 machine falls on all of them. Latencies are medians, and the 95th and 99th percentile, of requests
-one after another; the rate is that of `--clients` at once.
+one after another; the rate is that of `--clients` at once, and beside it stands the processor time
+that the server itself spent on each of those requests, which a busy machine changes least.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -68,6 +70,7 @@ class Row:
     streamed: bool = False
     seconds: list[float] = field(default_factory=list)
     rate: float = 0.0
+    cpu: float = 0.0
 
     def request(self) -> dict[str, Any]:
         """What httpx sends."""
@@ -118,8 +121,17 @@ def measure(rows: list[Row], requests: int) -> None:
                 row.check(response)
 
 
-async def load(row: Row, clients: int, seconds: float) -> float:
-    """Requests a second of so many clients at once."""
+def cpu_of(pid: int) -> float:
+    """Processor seconds of a process so far, where the system shows them (Linux)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def load(row: Row, clients: int, seconds: float, pid: int) -> None:
+    """Note requests a second of so many clients at once, and what each cost the server."""
     end = time.perf_counter() + seconds
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
     async with httpx.AsyncClient(timeout=60, limits=limits) as client:
@@ -131,14 +143,15 @@ async def load(row: Row, clients: int, seconds: float) -> float:
                 done += 1
             return done
 
-        began = time.perf_counter()
-        done = await asyncio.gather(*(one() for _ in range(clients)))
-        return sum(done) / (time.perf_counter() - began)
+        began, spent = time.perf_counter(), cpu_of(pid)
+        done = sum(await asyncio.gather(*(one() for _ in range(clients))))
+        row.rate = done / (time.perf_counter() - began)
+        row.cpu = (cpu_of(pid) - spent) / done
 
 
 @contextmanager
-def process(*command: str, pattern: str) -> Iterator[str]:
-    """A program that says where it listens."""
+def process(*command: str, pattern: str) -> Iterator[tuple[str, int]]:
+    """A program that says where it listens; its address and its number."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     running = subprocess.Popen(
         [sys.executable, *command],
@@ -154,10 +167,12 @@ def process(*command: str, pattern: str) -> Iterator[str]:
             if not line:
                 raise SystemExit(f"{command} ended: {said}")
             said += line
-        yield found[1]
+        # Its log is read on: a full pipe would stop it.
+        threading.Thread(target=running.stdout.read, daemon=True).start()  # type: ignore[union-attr]  # a pipe
+        yield f"{found[1]}/v1", running.pid
     finally:
         running.terminate()
-        running.communicate()
+        running.wait()
 
 
 def main() -> None:
@@ -172,10 +187,10 @@ def main() -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         listening = r"(http://127\.0\.0\.1:\d+)"
         how = ("-m", "uvicorn", "benchmarks.server:upstream", "--port", "0", "--no-access-log")
-        direct = stack.enter_context(process(*how, pattern=listening)) + "/v1"
+        direct, _ = stack.enter_context(process(*how, pattern=listening))
         serve = ("-c", "from semcache_core.cli import main; main()", "serve", "--port", "0")
         serve += ("--upstream", direct, "--path", folder)
-        served = stack.enter_context(process(*serve, pattern=listening)) + "/v1"
+        served, pid = stack.enter_context(process(*serve, pattern=listening))
         rows = rows_for(direct, served)
         _prepare(served)
         measure(rows, 20)  # not counted: first connections, first use of each part
@@ -183,7 +198,7 @@ def main() -> None:
             row.seconds.clear()
         measure(rows, given.requests)
         for row in rows:
-            row.rate = asyncio.run(load(row, given.clients, given.seconds))
+            asyncio.run(load(row, given.clients, given.seconds, pid))
     _report(rows, given)
 
 
@@ -200,17 +215,17 @@ def _prepare(served: str) -> None:
 
 def _report(rows: list[Row], given: argparse.Namespace) -> None:
     print(f"{given.requests} requests a row, one by one; {given.clients} clients at once")
-    print(f"{'ms':22}{'median':>9}{'p95':>9}{'p99':>9}{'added':>9}{'requests/s':>13}")
-    told = []
+    head = ("median", "p95", "p99", "added", "server CPU", "requests/s")
+    print(f"{'ms':22}" + "".join(f"{name:>12}" for name in head))
+    told: list[dict[str, Any]] = []
     for row in rows:
         kept = sorted(row.seconds)
         median, p95, p99 = (1000 * kept[round(q * (len(kept) - 1))] for q in (0.5, 0.95, 0.99))
-        floor = told[0]["median_ms"] if told else median
-        line = {"median_ms": median, "p95_ms": p95, "p99_ms": p99, "rate": row.rate}
-        told.append({"row": row.name, **line, "added_ms": median - floor})
-        print(
-            f"{row.name:22}{median:9.2f}{p95:9.2f}{p99:9.2f}{median - floor:9.2f}{row.rate:13.0f}"
-        )
+        added = median - told[0]["median_ms"] if told else 0.0
+        shown = (median, p95, p99, added, 1000 * row.cpu)
+        names = ("median_ms", "p95_ms", "p99_ms", "added_ms", "cpu_ms")
+        told.append({"row": row.name, **dict(zip(names, shown, strict=True)), "rate": row.rate})
+        print(f"{row.name:22}" + "".join(f"{one:12.2f}" for one in shown) + f"{row.rate:12.0f}")
     if given.json:
         given.json.write_text(json.dumps(told, indent=2), "utf-8")
 
