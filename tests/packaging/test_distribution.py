@@ -19,7 +19,8 @@ PACKAGES = {
     "langchain_semcache": ROOT / "langchain_semcache",
     "llamaindex_semcache": ROOT / "llamaindex_semcache",
 }
-EXTRAS = {"langchain", "agents", "llamaindex", "local", "offline", "cohere", "server", "all", "dev"}
+EXTRAS = {"langchain", "agents", "llamaindex", "local", "offline", "cohere", "images", "server"}
+EXTRAS |= {"postgresql", "mysql", "duckdb", "redis", "all", "docs", "dev"}
 
 
 def run(*command: str) -> None:
@@ -81,6 +82,7 @@ def test_data_files_are_among_them(wheel: zipfile.ZipFile) -> None:
     """What the code reads at run time, by name: an empty folder would pass the test above."""
     packed = set(wheel.namelist())
     assert "langchain_semcache/demo.yaml" in packed
+    assert "semcache_core/samples.yaml" in packed
     assert "semcache_core/evaluators/guards/data/negations.txt" in packed
 
 
