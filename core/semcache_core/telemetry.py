@@ -1,9 +1,9 @@
 """OpenTelemetry: metrics and a span for each lookup, if the program has set it up.
 
 The API alone is used. Where nobody has imported it, or no provider is set, a lookup pays a look
-into a dict. There are no semantic conventions for caches, so the names are our own ("semcache."); what
-the GenAI ones name is called so. Questions, answers and tenants are not recorded: they are the
-users'.
+into a dict. There are no semantic conventions for caches, so the names are our own ("semcache.");
+what the GenAI ones name is called so. Questions, answers and tenants are not recorded: they are
+the users'.
 """
 
 from __future__ import annotations
