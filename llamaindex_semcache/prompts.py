@@ -72,7 +72,7 @@ class Reading:
         """Raises `UncacheableError` for content without a stable form."""
         plain = plain_messages(messages)
         masked = masked_messages(llm, messages, self.names, self.context, plain_messages)
-        if masked is None and isinstance(self.hook, Shape):
+        if masked is None and isinstance(self.hook, Shape) and not from_template():
             return _shaped(self.hook, said_messages(messages), plain, _kind(plain))
         return _scoped(masked, _kind(plain)) if masked else self._conversation(plain)
 
@@ -80,7 +80,7 @@ class Reading:
         """A completion's text: by its template, else as a question of its own."""
         kind: Kind = "react" if _AGENT_TEXT.search(prompt) else "question"
         masked = masked_text(llm, prompt, self.names, self.context)
-        if masked is None and isinstance(self.hook, Shape):
+        if masked is None and isinstance(self.hook, Shape) and not from_template():
             return _shaped(self.hook, [Said("user", prompt)], prompt, kind)
         own = None if from_template() else own_question(prompt)
         return _scoped(masked, kind) if masked else self._text(prompt, kind, own)

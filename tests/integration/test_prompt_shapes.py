@@ -24,6 +24,7 @@ from llama_index.core.base.llms.types import (
     ImageBlock,
     TextBlock,
 )
+from llama_index.core.prompts import PromptTemplate
 from llamaindex_models import Provider
 from PIL import Image
 
@@ -466,6 +467,18 @@ def test_completions_are_read_too(minilm: Any) -> None:
     llm.complete(f"{RULES}\n{B}")
     assert provider.calls == 1
     llm.complete(f"{B}\n{RULES}")
+    assert provider.calls == 2
+    cache.close()
+
+
+def test_a_template_without_a_question_is_not_read(minilm: Any) -> None:
+    """A reader would take all that was filled in for the question; such a prompt stays exact."""
+    cache = llamaindex_semcache.SemanticCache(embed_model=minilm)
+    provider = Provider()
+    llm = llamaindex_semcache.cached(provider.openai(), cache, question=LastMessage())
+    template = PromptTemplate("Summarise: {text}")
+    for text in ("Orders ship on Monday.", "Orders ship on Monday.", "Orders are shipped Monday."):
+        llm.predict(template, text=text)
     assert provider.calls == 2
     cache.close()
 
