@@ -111,3 +111,16 @@ def functions(cache: semcache_core.SemanticCache) -> None:
 
 
 ERRORS: Sequence[type[SemcacheError]] = (ConfigError, MissingDependency)
+
+
+def configured(model: ChatOpenAI, llm: OpenAI) -> None:
+    """Each class makes its own kind from a configuration, and takes its framework's models."""
+    ours = langchain_semcache.SemanticCache.from_config("cache.yaml", namespace="a")
+    assert_type(ours, langchain_semcache.SemanticCache)
+    theirs = llamaindex_semcache.SemanticCache.from_config({"threshold": 0.9})
+    assert_type(theirs, llamaindex_semcache.SemanticCache)
+    pairs = [("How do I reset my password?", "Use the link.")]
+    print(ours.warm(pairs, model, system="Be brief.").stored, theirs.warm(pairs, llm).present)
+    stats = ours.stats(prices={"gpt-4o": 5.0})
+    assert_type(stats.recall, float | None)
+    assert_type(stats.money_saved, float | None)
