@@ -334,8 +334,9 @@ def test_full_disk(tmp_path: Path) -> None:
 # -- busy ---------------------------------------------------------------------------------------
 
 
-def test_waits_for_another_writer(tmp_path: Path) -> None:
+def test_waits_for_another_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A put waits for a foreign transaction, reads go on meanwhile, and nobody sees "locked"."""
+    monkeypatch.setattr("semcache_core.entries.sql.PATIENCE", 60.0)  # a busy machine is slow
     file = filled(tmp_path)
     store = opened(tmp_path)
     other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
