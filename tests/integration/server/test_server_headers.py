@@ -8,6 +8,8 @@ import httpx
 import pytest
 from chat_upstream import Upstream
 
+from semcache_core.evaluators.distance import Cosine
+
 from .conftest import Serve, Served, said
 
 QUESTION = "How do I reset my password?"
@@ -80,8 +82,9 @@ def test_an_answer_lives_as_long_as_was_asked(serve: Serve, clock: Any) -> None:
     assert verdict(ask(served)) == "miss"
 
 
-def test_a_threshold_of_ones_own(served: Served) -> None:
-    """Stricter than the score of a reworded question, then looser."""
+def test_a_threshold_of_ones_own(serve: Serve) -> None:
+    """Stricter than the score of a reworded question, then looser; the score is the cosine here."""
+    served = serve({"evaluator": Cosine(), "threshold": 0.9})
     ask(served)
     strict = ask(served, REWORDED, threshold=0.999, read_only="true")
     assert verdict(strict) == "miss"
