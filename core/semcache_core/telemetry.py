@@ -59,10 +59,25 @@ def failed(error: BaseException) -> None:
 
 def _active() -> bool:
     """Whether the program has set a provider; until then asked each time, as it may come late."""
+    if _nothing_is_set():
+        return False
     from opentelemetry import metrics, trace
 
     spans = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return spans or _is_set(metrics.get_meter_provider())
+
+
+def _nothing_is_set() -> bool:
+    """The usual case, by where the API keeps its providers; were that moved, the rest still holds.
+
+    Asking for them takes several times as long, and Chroma has everybody import the API.
+    """
+    tracing = sys.modules["opentelemetry.trace"]
+    metering = sys.modules.get("opentelemetry.metrics._internal")
+    return (
+        getattr(tracing, "_TRACER_PROVIDER", tracing) is None
+        and getattr(metering, "_METER_PROVIDER", None) is None
+    )
 
 
 def _is_set(provider: Any) -> bool:
