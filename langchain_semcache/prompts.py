@@ -31,8 +31,8 @@ _ROLES = {
     "ChatMessage": "chat",
 }
 _SPOKEN = {"human": "user", "ai": "assistant"}
-# What an earlier answer brings along from its provider; none of it is sent back as the prompt.
-_AI_EXTRAS = ("function_call", "audio")
+# Of what an earlier answer brings along from its provider, what the next model is shown.
+_AI_EXTRAS = ("function_call", "audio", "refusal", "reasoning_content")
 _BLOCK_NOISE = ("id", "index", "annotations", "extras")
 _CALL_KEYS = ("name", "args")
 _REACT = re.compile(r"^(?:Thought|Action|Observation):", re.MULTILINE)

@@ -87,6 +87,13 @@ def test_what_the_model_is_shown_counts(message):
     assert from_messages([message]) != from_messages([HumanMessage("q")])
 
 
+@pytest.mark.parametrize("extra", ["refusal", "reasoning_content"])
+def test_what_an_earlier_answer_said_counts(extra):
+    """A refusal and the reasoning are shown to the model again."""
+    one, other = (AIMessage("", additional_kwargs={extra: text}) for text in ("No", "Never"))
+    assert from_messages([one]) != from_messages([other])
+
+
 def test_an_image_does_not_hide_the_question():
     """It is exact, the text beside it may be paraphrased."""
     image = {"type": "image", "base64": "aGk="}
