@@ -21,7 +21,9 @@ _SAME = MappingProxyType(
     {"into": "to", "onto": "to", "towards": "to", "w/o": "without", "form": "from"}
 )
 _ALL = frozenset[str]().union(*_EXCLUDE)
+_SAID = _ALL | _SAME.keys()
 _SWITCHES = frozenset({"turn", "switch", "power", "shut", "put", "set", "turned", "switched"})
+_PARTICLES = frozenset({"on", "off"})
 _REACH = 3
 """Content words that a preposition is taken to stand before."""
 
@@ -48,6 +50,8 @@ def _excluding(a: frozenset[str], b: frozenset[str]) -> str:
 @noted
 def _objects(text: Text) -> Objects:
     """The stems behind each preposition, with the prepositions they stand behind."""
+    if text.every.isdisjoint(_SAID):
+        return {}
     found: dict[str, set[str]] = {}
     for thing, preposition in _governed(text):
         found.setdefault(thing, set()).add(preposition)
@@ -75,5 +79,5 @@ def _switched(pair: Pair) -> str:
 
 @noted
 def _particles(text: Text) -> frozenset[str]:
-    said = {part for word in text.every for part in word.split()}
-    return frozenset(said & {"on", "off"}) if said & _SWITCHES else frozenset()
+    said = frozenset(text.raw.lower().replace("?", " ").replace(".", " ").split())
+    return frozenset[str]() if said.isdisjoint(_SWITCHES) else said & _PARTICLES
