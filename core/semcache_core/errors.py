@@ -9,6 +9,7 @@ SemcacheError
 ├── StoreError                         the record or the index failed
 │   ├── StoreCorrupt                   a file is damaged
 │   ├── StoreReadOnly                  nothing can be written there
+│   ├── StoreBusy                      somebody else holds it for too long
 │   ├── StoreReplaced                  its file was removed while it was open
 │   └── StoreClosed                    used after close()
 ├── UncacheableError                   a prompt holds something that cannot be compared exactly
@@ -61,6 +62,10 @@ class StoreCorrupt(StoreError):
 
 class StoreReadOnly(StoreError):
     """Nothing can be written there."""
+
+
+class StoreBusy(StoreError):
+    """Somebody else, or too many at once, hold it for longer than a write waits."""
 
 
 class StoreReplaced(StoreError):

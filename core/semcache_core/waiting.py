@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from semcache_core.errors import StoreError
+from semcache_core.errors import StoreBusy, StoreError
 
 PATIENCE = 1.0
-"""Seconds that a write waits for its turn before it is given up: a lost answer costs one call."""
+"""Seconds that a write waits for somebody else's before it is given up: a lost answer costs one
+call."""
+QUEUE = 10.0
+"""The same for the writes of this process, which take their turns as long as each succeeds."""
 
 
 class Lock(Protocol):
@@ -23,13 +26,36 @@ class Lock(Protocol):
 
 @contextmanager
 def within(lock: Lock, seconds: float) -> Iterator[None]:
-    """Hold the lock. Raises `StoreError` if it is not free within `seconds`."""
+    """Hold the lock. Raises `StoreBusy` if it is not free within `seconds`."""
     if not lock.acquire(timeout=seconds):
-        raise StoreError(f"the store stayed busy: other writes took longer than {seconds:.1f} s")
+        raise StoreBusy(f"the store stayed busy: other writes took longer than {seconds:.1f} s")
     try:
         yield
     finally:
         lock.release()
+
+
+class Queue:
+    """The turns of this process's writers.
+
+    When one has waited in vain for somebody else, those that stood behind it do not do so as well.
+    """
+
+    def __init__(self) -> None:
+        self._vain = 0.0
+
+    @contextmanager
+    def turn(self, lock: Lock) -> Iterator[None]:
+        """Hold the lock. Raises `StoreBusy`."""
+        begun = time.monotonic()
+        with within(lock, QUEUE):
+            if self._vain > begun:
+                raise StoreBusy("the store stayed busy: a write before this one waited in vain")
+            try:
+                yield
+            except StoreBusy:
+                self._vain = time.monotonic()
+                raise
 
 
 class Breaker:

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from semcache_core.errors import StoreError
-from semcache_core.waiting import Breaker, within
+from semcache_core.errors import StoreBusy, StoreError
+from semcache_core.waiting import Breaker, Queue, within
 
 
 def test_a_lock_is_held_and_given_back() -> None:
@@ -32,6 +32,42 @@ def test_a_lock_that_stays_taken() -> None:
         raise AssertionError("it was not free")
     with within(lock, 0.1):
         pass
+
+
+def test_who_stood_behind_a_wait_in_vain() -> None:
+    """They do not wait in vain one after the other; who comes afterwards may try."""
+    lock, queue = threading.RLock(), Queue()
+    inside, behind = threading.Event(), []
+
+    def wait() -> None:
+        try:
+            with queue.turn(lock):
+                behind.append("its turn")
+        except StoreBusy as error:
+            behind.append(str(error))
+
+    def first() -> None:
+        with queue.turn(lock):
+            inside.set()
+            time.sleep(0.3)
+            raise StoreBusy("somebody else holds it")
+
+    def guarded() -> None:
+        with pytest.raises(StoreBusy):
+            first()
+
+    threads = [threading.Thread(target=guarded)]
+    threads[0].start()
+    inside.wait()
+    threads += [threading.Thread(target=wait) for _ in range(5)]
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(behind) == 5
+    assert all("waited in vain" in said for said in behind)
+    wait()
+    assert behind[-1] == "its turn"
 
 
 def test_breaker(monkeypatch: pytest.MonkeyPatch) -> None:

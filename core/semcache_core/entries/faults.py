@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from semcache_core.errors import StoreCorrupt, StoreError, StoreReadOnly
+from semcache_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreReadOnly
 
 _CORRUPT = ("malformed", "not a database", "corrupt", "database disk image", "file is encrypted")
 _READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open database file")
@@ -74,7 +74,7 @@ def fault(error: BaseException | None, url: URL) -> StoreError:
     if _says(said, _FULL):
         return StoreError(f"{where}: the disk is full or failing ({said}); nothing was stored")
     if _says(said, _BUSY):
-        return StoreError(f"{where} stayed busy ({said}): another process holds it for too long")
+        return StoreBusy(f"{where} stayed busy ({said}): another process holds it for too long")
     if isinstance(error, PoolTimeout):
         return StoreError(f"{where}: no connection became free in time")
     return StoreError(f"{where}: {said}")

@@ -34,7 +34,7 @@ from semcache_core.errors import (
 )
 from semcache_core.expiry import ORDERED, check_rule, take
 from semcache_core.models import Change, Entry, Figures, Usage
-from semcache_core.waiting import PATIENCE, Breaker, within
+from semcache_core.waiting import PATIENCE, Breaker, Queue
 
 _log = logging.getLogger(__name__)
 
@@ -88,11 +88,12 @@ class SqlEntries:
         self._kept_idle = 0 if self._duck or isinstance(self._engine.pool, NullPool) else _IDLE
         self._one_connection = isinstance(self._engine.pool, StaticPool)
         self._idle: list[Connection] = []
-        self._patience = PATIENCE
+        self._patience, self._queue = PATIENCE, Queue()
         self._breaker = Breaker(name(self._engine.url))
         self._closed = False
         self._file = Watched(self._engine.url)
         self.generation = 0
+        self._era = 0  # what was lent before the file was exchanged is not kept
         try:
             self._open()
         except BaseException:
@@ -229,6 +230,7 @@ class SqlEntries:
         with self._lock:
             if not self._file.lost():
                 return
+            self._era += 1
             self._drop_idle()
             self._engine.dispose()
             self._file.make_folder()
@@ -329,13 +331,16 @@ class SqlEntries:
 
     def _lend(self, work: Callable[[Connection], T]) -> T:
         """A connection that lay idle, or a new one. Opening one costs more than most reads."""
-        connection = self._connection()
+        era, connection = self._era, self._connection()
         try:
             result = work(connection)
         except BaseException:
             connection.close()
             raise
-        self._keep(connection)
+        if era == self._era:
+            self._keep(connection)
+        else:
+            connection.close()
         return result
 
     def _rows(self, connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
@@ -448,8 +453,8 @@ class SqlEntries:
         if self.read_only:
             raise StoreReadOnly(f"{name(self._engine.url)} was opened for reading only")
         self._stay()
-        until = time.monotonic() + self._patience
-        with translated(self._engine.url), self._reaching(), within(self._lock, self._patience):
+        with self._queue.turn(self._lock), translated(self._engine.url), self._reaching():
+            until = time.monotonic() + self._patience
             while True:
                 try:
                     return self._commit(work)

@@ -29,7 +29,7 @@ from semcache_core.store.forks import guard
 from semcache_core.store.hot import HotTier
 from semcache_core.store.uses import Uses
 from semcache_core.store.worker import Every, Worker
-from semcache_core.waiting import within
+from semcache_core.waiting import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +39,6 @@ _PURGE_EVERY = 60.0
 """Seconds between two looks for entries that expired."""
 _PURGED = 500
 """Expired entries deleted at once, so that a put waits for no more than those."""
-_TURN = 10.0
-"""Seconds that a write waits for others of this process: they are many on a busy machine, and each
-ends soon, as the record gives up on a lock that others hold."""
 _STOPPING = 20.0
 """Seconds that closing waits for the background thread."""
 _SPARE = 4
@@ -130,7 +127,7 @@ class Store:
         self._follower = Follower(entries, index, self._hot, poll, failed)
         self._uses = Uses()
         self._evictor = make_evictor(entries, self._limits)
-        self._writing = threading.RLock()
+        self._writing, self._queue = threading.RLock(), Queue()
         self._staked = -1
         self._closed = False
         self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
@@ -234,7 +231,7 @@ class Store:
         given = [dated(entry, self._ttl) for entry in entries]
         self._check_vectors(given)
         if batch := admitted(given, self._limits):
-            with within(self._writing, _TURN):
+            with self._queue.turn(self._writing):
                 committed = {entry.key: entry for entry in self._put(batch)}
             self._worker.start()
             return [committed.get(entry.key, entry) for entry in given]
@@ -252,13 +249,13 @@ class Store:
     def delete(self, keys: Sequence[str]) -> list[str]:
         """Delete entries; returns the keys that existed. Raises `StoreError`."""
         self._check_open()
-        with within(self._writing, _TURN):
+        with self._queue.turn(self._writing):
             return self._delete(keys)
 
     def clear(self, namespace: str | None = None) -> int:
         """Delete all entries (of a namespace); returns how many. Raises `StoreError`."""
         self._check_open()
-        with within(self._writing, _TURN):
+        with self._queue.turn(self._writing):
             count = self._entries.clear(namespace)
             if namespace is None:
                 self._claim.withdraw()
@@ -421,7 +418,7 @@ class Store:
         if self._entries.read_only:
             return
         while keys := self._entries.expired(self._clock(), _PURGED):
-            with within(self._writing, _TURN):
+            with self._queue.turn(self._writing):
                 self._delete(keys)
 
     # -- inside: life and forks -------------------------------------------------------------
