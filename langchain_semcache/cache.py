@@ -13,6 +13,7 @@ from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache import llm_string as model_string
 from langchain_semcache.control import running_config
+from langchain_semcache.expected import expected
 from langchain_semcache.explaining import AS_JSON, AS_LATEST, request_of
 from langchain_semcache.payload import CODEC, named_anew, served, tokens
 from langchain_semcache.planning import Plan, Planner
@@ -229,7 +230,8 @@ class SemanticCache(Core, BaseCache):
             return known
         params = model_string.read(llm_string)
         schemas = model_string.schemas(params, llm_string)
-        plan = self._reading.planner.plan(parse(prompt), params, [llm_string, schemas], namespace)
+        exact, wanted = [llm_string, schemas], expected(params.call, schemas)
+        plan = self._reading.planner.plan(parse(prompt), params, exact, namespace, wanted)
         # What a class's name stands for can change; a model that reads may have failed this once.
         if not params.classes and not self._reading.planner.slow:
             self._reading.plans.put((prompt, llm_string, namespace), plan)

@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import FrameType
 from typing import Any
@@ -36,6 +36,8 @@ class Params:
     """One tool is offered and demanded: structured output by another name."""
     classes: tuple[str, ...] = ()
     """Classes that the string names without their schemas."""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments of the call, with None for a class; empty if the string hides them."""
 
 
 @lru_cache(maxsize=1024)
@@ -58,6 +60,7 @@ def read(llm_string: str) -> Params:
         tools=offered,
         forced_tool=len(tools) == 1 and _forced(call.get("tool_choice")),
         classes=tuple(sorted(set(_CLASS.findall(llm_string)))),
+        call=call,
     )
 
 

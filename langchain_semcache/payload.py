@@ -214,6 +214,8 @@ def _unfit(generation: Generation) -> str:
     ended = str(info.get("finish_reason") or info.get("stop_reason") or info.get("done_reason"))
     if ended in _CUT_SHORT:
         return "cut short"
+    if chat and getattr(chat.message, "invalid_tool_calls", None):
+        return "a tool call that cannot be read"
     if ended in _FILTERED or (chat and chat.message.additional_kwargs.get("refusal")):
         return "filtered or refused"
     empty = not generation.text.strip() and not (chat and chat.message.content)

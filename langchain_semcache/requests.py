@@ -9,6 +9,7 @@ import orjson
 
 from langchain_semcache import llm_string
 from langchain_semcache.asker import Twinned
+from langchain_semcache.expected import expected
 from langchain_semcache.planning import Plan
 from langchain_semcache.prompts import Message, from_messages
 from langchain_semcache.unshown import unshown
@@ -70,7 +71,7 @@ def _plan(
     plan = how.reading.plans.get(known) if known and known[0] else None
     if plan is None:
         exact = [text, llm_string.schemas(params, text, kwargs), *besides]
-        plan = how.planner.plan(asked, params, exact, namespace)
+        plan = how.planner.plan(asked, params, exact, namespace, expected(kwargs))
         if known and known[0]:
             how.reading.plans.put(known, plan)
     return plan

@@ -325,8 +325,9 @@ def test_two_schemas_of_one_name_do_not_meet(method, cache):
 
 def structured(number, method):
     if method == "json_schema":
-        return AIMessage('{"city": "Paris"}')
-    return AIMessage("", tool_calls=[{"name": "Answer", "args": {"city": "Paris"}, "id": "a"}])
+        return AIMessage('{"city": "Paris", "land": "France"}')
+    answer = {"city": "Paris", "land": "France"}
+    return AIMessage("", tool_calls=[{"name": "Answer", "args": answer, "id": "a"}])
 
 
 class Weather(BaseModel):

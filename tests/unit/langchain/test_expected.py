@@ -1,0 +1,228 @@
+"""Answers that the caller cannot use are not stored, so that a retry recovers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
+from langchain_core.globals import set_llm_cache
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration
+from langchain_models import Streaming
+from langgraph.errors import GraphRecursionError
+from pydantic import BaseModel
+
+from langchain_semcache import SemanticCacheMiddleware, Turns, cached
+from langchain_semcache.expected import Expected, expected
+
+
+class Out(BaseModel):
+    """What is to be extracted."""
+
+    a: int
+
+
+@dataclass
+class Point:
+    """A class that is no Pydantic model."""
+
+    a: int
+
+
+BAD, GOOD = {"a": "no"}, {"a": 2}
+TOOL = {"type": "function", "function": {"name": "Out", "parameters": Out.model_json_schema()}}
+
+
+def calling(args, name="Out", **more):
+    call = {"name": name, "args": args, "id": "c1"}
+    return AIMessage("", tool_calls=[call], **more)
+
+
+def failing_first(make, first, then):
+    """The first answer cannot be used, the others can."""
+    return Streaming(reply=lambda number, messages: make(first if number == 1 else then))
+
+
+@pytest.fixture(params=["twin", "global"])
+def through(request, cache):
+    """A model behind the cache, in both ways."""
+    if request.param == "twin":
+        yield lambda model: cached(model, cache)
+        return
+    set_llm_cache(cache)
+    yield lambda model: model
+    set_llm_cache(None)
+
+
+def retried(runnable):
+    return runnable.with_retry(stop_after_attempt=3, wait_exponential_jitter=False)
+
+
+def test_a_retry_of_structured_output_recovers_and_is_then_served(through):
+    """One call fails, one is right, and the third run is a hit."""
+    model = failing_first(calling, BAD, GOOD)
+    chain = retried(through(model).with_structured_output(Out))
+    assert [chain.invoke("extract it").a for _ in range(3)] == [2, 2, 2]
+    assert model.calls == 2
+
+
+async def test_so_it_does_on_the_event_loop(through):
+    """The asynchronous leaves store by the same rule."""
+    model = failing_first(calling, BAD, GOOD)
+    chain = retried(through(model).with_structured_output(Out))
+    assert [(await chain.ainvoke("extract it")).a for _ in range(3)] == [2, 2, 2]
+    assert model.calls == 2
+
+
+def test_the_raw_answer_with_its_error_is_not_served_again(through):
+    """`include_raw` raises nothing, and still the answer was of no use."""
+    model = failing_first(calling, BAD, GOOD)
+    chain = through(model).with_structured_output(Out, include_raw=True)
+    found = [chain.invoke("extract it") for _ in range(3)]
+    assert [one["parsed"] and one["parsed"].a for one in found] == [None, 2, 2]
+    assert model.calls == 2
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": "json_schema", "json_schema": {"name": "Out", "schema": Out.model_json_schema()}},
+        {"type": "json_schema", "schema": Out.model_json_schema()},
+        Out.model_json_schema(),
+        Out,
+    ],
+)
+def test_text_is_held_against_the_response_format(through, wanted):
+    """By its schema, wherever the provider wants it, and by a class."""
+    model = failing_first(lambda value: AIMessage(json.dumps(value)), BAD, GOOD)
+    bound = through(model).bind(response_format=wanted)
+    assert [bound.invoke("extract it").text for _ in range(3)] == ['{"a": "no"}'] + ['{"a": 2}'] * 2
+    assert model.calls == 2
+
+
+def test_json_mode_wants_json(through):
+    """Text that is none is not stored."""
+    model = failing_first(AIMessage, "I would say two.", '```json\n{"a": 2}\n```')
+    bound = through(model).bind(response_format={"type": "json_object"})
+    assert [bound.invoke("extract it").text[0] for _ in range(3)] == ["I", "`", "`"]
+    assert model.calls == 2
+
+
+def test_a_demanded_tool_that_is_not_called_is_asked_for_again(through):
+    """A text instead is nothing that a parser of tools can use."""
+    made = {True: AIMessage("I would rather talk."), False: calling(GOOD)}
+    model = failing_first(made.get, True, False)
+    bound = through(model).bind_tools([Out], tool_choice="Out")
+    assert [bool(bound.invoke("extract it").tool_calls) for _ in range(3)] == [False, True, True]
+
+
+def test_streams_are_held_against_it_too(cache):
+    """The joined chunks are what is stored."""
+    model = failing_first(lambda value: AIMessage(json.dumps(value)), BAD, GOOD)
+    bound = cached(model, cache).bind(response_format=Out)
+    said = ["".join(chunk.text for chunk in bound.stream("extract it")) for _ in range(3)]
+    assert said == ['{"a": "no"}', '{"a": 2}', '{"a": 2}']
+    assert model.calls == 2
+
+
+@pytest.mark.parametrize("turns", [Turns(), Turns(tool_calls="exact")])
+def test_an_agent_that_failed_for_good_recovers_in_the_next_run(cache, turns):
+    """A loop of failures is not replayed out of the cache."""
+    sick = [True]
+    model = Streaming(reply=lambda number, messages: calling(BAD if sick[0] else GOOD))
+    middleware = SemanticCacheMiddleware(cache, turns=turns)
+    agent = create_agent(model, [], response_format=ToolStrategy(Out), middleware=[middleware])
+    question, config = {"messages": [("human", "extract it")]}, {"recursion_limit": 8}
+    with pytest.raises(GraphRecursionError):
+        agent.invoke(question, config)
+    sick[0], failed = False, model.calls
+    assert failed > 2
+    assert [agent.invoke(question, config)["structured_response"].a for _ in range(2)] == [2, 2]
+    assert model.calls == failed + 1
+
+
+def test_an_answer_after_a_failed_tool_is_neither_stored_nor_served(through):
+    """In the same turn; a failure in an earlier turn is history."""
+    model = Streaming()
+    failed = ToolMessage("no connection", tool_call_id="c1", status="error")
+    turn = [("human", "what is it"), calling(GOOD), failed]
+    asked = through(model)
+    asked.invoke(turn)
+    asked.invoke(turn)
+    assert model.calls == 2
+    later = [*turn, ("ai", "I could not tell."), ("human", "thank you")]
+    asked.invoke(later)
+    asked.invoke(later)
+    assert model.calls == 3
+
+
+def test_a_call_that_cannot_be_read_is_never_stored(cache):
+    """Not even where tool calls are."""
+    broken = {
+        "name": "Out",
+        "args": '{"a": ',
+        "id": "c1",
+        "error": "cut",
+        "type": "invalid_tool_call",
+    }
+    model = Streaming(reply=lambda *_: AIMessage("", invalid_tool_calls=[broken]))
+    twin = cached(model, cache, turns=Turns(tool_calls="exact"))
+    twin.invoke("what is it")
+    twin.invoke("what is it")
+    assert model.calls == 2
+
+
+def faults(wanted: Expected, message: AIMessage) -> str:
+    return wanted.fault([ChatGeneration(message=message)])
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        TOOL,
+        TOOL["function"],
+        {"name": "Out", "input_schema": Out.model_json_schema()},
+    ],
+)
+def test_the_shapes_of_tools(tool):
+    """OpenAI's, its older one, Anthropic's; an unknown tool has nothing to be held against."""
+    wanted = expected({"tools": [tool, {"type": "web_search"}, "none"]})
+    assert faults(wanted, calling(BAD)) and faults(wanted, calling({}))
+    assert not faults(wanted, calling(GOOD)) and not faults(wanted, calling(BAD, "Other"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"format": "json"},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+        {"response_schema": {"type": "object"}},
+        {"response_format": {"type": "json_object", "schema": {"type": "object"}}},
+        {"response_format": Point},
+    ],
+)
+def test_the_shapes_of_formats(given):
+    """Google's, Anthropic's, Ollama's."""
+    wanted = expected(given)
+    assert faults(wanted, AIMessage("no JSON"))
+    assert not faults(wanted, AIMessage('{"a": 2}'))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"response_format": 5},
+        {"response_format": {"type": "text"}},
+        {"response_format": {"type": "json_schema", "json_schema": 5}},
+        {"tools": 5},
+        {"response_format": {"type": "json_schema", "schema": {"type": 5}}},
+        {"response_format": {"properties": {"a": {"$ref": "https://example.org/schema"}}}},
+    ],
+)
+def test_what_cannot_be_checked_is_stored(given):
+    """A format that nobody knows, a schema that is none, one that lies elsewhere."""
+    assert not faults(expected(given), AIMessage('{"a": 2}'))
