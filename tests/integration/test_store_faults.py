@@ -220,7 +220,8 @@ def test_read_only_after_a_kill(public: Path) -> None:
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2]);"
         "from test_store_faults import opened, entry, wide; from pathlib import Path;"
-        "opened(Path(sys.argv[1])).put([entry('k1', vector=wide(1))]); os.kill(os.getpid(), 9)"
+        "store = opened(Path(sys.argv[1])); store.put([entry('k1', vector=wide(1))]);"
+        "os.kill(os.getpid(), 9)"
     )
     folders = os.pathsep.join(filter(None, sys.path))
     subprocess.run(
