@@ -150,8 +150,8 @@ LINES: tuple[Line, ...] = (
         {"most": 0.15},
     ),
     (
-        "memory an entry at 100k on disk, beyond its payload, bytes",
-        lambda r: r.memory(DISK, 100_000),
+        "memory an entry at 100k on disk, beyond its payload of 850 bytes",
+        lambda r: r.memory(DISK, 100_000) - 850,
         {"most": 4000},
     ),
     (
