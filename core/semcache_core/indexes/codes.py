@@ -9,6 +9,7 @@ slowly, and an approximate index, which may miss the best.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -116,6 +117,7 @@ def _rounded(vector: Vector) -> tuple[Vector, float]:
 @cache
 def _session() -> InferenceSession | None:
     """Products of bytes, which numpy computes one at a time, on one thread and without the GIL."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would call home, see embedders
     try:
         import onnxruntime
 

@@ -11,6 +11,7 @@ from semcache_core.evaluators.guards._text import Text, noted
 _EXCLUDE = (
     frozenset({"with", "without"}),
     frozenset({"to", "from"}),
+    frozenset({"for", "from"}),
     frozenset({"before", "after", "during"}),
     frozenset({"over", "under"}),
     frozenset({"above", "below"}),

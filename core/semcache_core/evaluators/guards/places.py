@@ -1,0 +1,96 @@
+"""Places: the same words in other places ask something else ("is 2 more than 1", and the reverse).
+
+Looked at word for word, small words and numbers included, which `roles` leaves out.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from semcache_core.evaluators.guards import _lexicon
+from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._text import Text, noted
+
+_TOKEN = re.compile(r"[\w'.]*\w")
+_LONG = 400
+"""Characters; a longer text is no single question."""
+_COMMUTE = frozenset(
+    ["plus", "times", "add", "added", "sum", "multiply", "multiplied", "product", "mix", "with"]
+)
+_ORDINALS = frozenset(["second", "third", "fourth", "fifth", "sixth", "tenth", "next"])
+_DIGITS = {"2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
+_WHO = frozenset({"who", "whom"})
+_DO = frozenset({"do", "does", "did"})
+_BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "has", "have", "had", "'s"])
+_MAY = frozenset(["can", "could", "will", "would", "should", "shall", "may", "might", "must"])
+_NO_VERB = _DO | _BE | _MAY | {"not", "else", "all", "or"}
+
+
+def differ(pair: Pair) -> str:
+    """Two words exchanged, another rank, or who did it against to whom it was done."""
+    return _exchanged(pair) or _ranked(pair) or _asked_for(pair)
+
+
+def _exchanged(pair: Pair) -> str:
+    a, b = _tokens(pair.a), _tokens(pair.b)
+    if len(a) != len(b) or a == b:
+        return ""
+    moved = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    if len(moved) != 2 or moved[1] - moved[0] < 2:
+        return ""
+    one, other = a[moved[0]], a[moved[1]]
+    if (b[moved[0]], b[moved[1]]) != (other, one) or _in_any_order(a):
+        return ""
+    return f"exchanged: {one} / {other}"
+
+
+def _in_any_order(tokens: tuple[str, ...]) -> bool:
+    symmetric = _lexicon.labelled("relations.txt")["symmetric"]
+    return not (symmetric.isdisjoint(tokens) and _COMMUTE.isdisjoint(tokens))
+
+
+def _ranked(pair: Pair) -> str:
+    a, b = _ranks(pair.a), _ranks(pair.b)
+    return f"rank differs: {_said(a)} / {_said(b)}" if a != b else ""
+
+
+def _said(words: frozenset[str]) -> str:
+    return " ".join(sorted(words)) or "none"
+
+
+@noted
+def _ranks(text: Text) -> frozenset[str]:
+    """Ordinals before a superlative; "the third of May" is a date's matter."""
+    tokens = _tokens(text)
+    return frozenset(
+        one
+        for one, following in pairwise(_DIGITS.get(token, token) for token in tokens)
+        if one in _ORDINALS and _superlative(following)
+    )
+
+
+def _superlative(token: str) -> bool:
+    return token in {"most", "least", "best", "worst"} or (token.endswith("est") and len(token) > 4)
+
+
+def _asked_for(pair: Pair) -> str:
+    """Who beat Germany is the winner, who Germany did beat the loser."""
+    if _wanted(pair.a) and _wanted(pair.b) and _wanted(pair.a) != _wanted(pair.b):
+        return f"asks for another: {_wanted(pair.a)} / {_wanted(pair.b)}"
+    return ""
+
+
+@noted
+def _wanted(text: Text) -> str:
+    tokens = _tokens(text)
+    if len(tokens) < 3 or tokens[0] not in _WHO:
+        return ""
+    if tokens[1] in _DO:
+        return "whom it was done to"
+    return "" if tokens[1] in _NO_VERB else "who did it"
+
+
+@noted
+def _tokens(text: Text) -> tuple[str, ...]:
+    return tuple(_TOKEN.findall(text.raw.lower())) if len(text.raw) <= _LONG else ()
