@@ -23,6 +23,7 @@ from langchain_semcache.reading import Reading, When
 from langchain_semcache.reporting import mark_of
 from langchain_semcache.warming import codec_for, warming_through
 from semcache_core.cache import SemanticCache as Core
+from semcache_core.control import Control
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import conversation_evaluator
@@ -92,7 +93,7 @@ class SemanticCache(Core, BaseCache):
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """The stored generations, fresh objects marked as a hit; None is a miss."""
-        plan = self._plan(prompt, llm_string)
+        plan = self._plan(prompt, llm_string, self._reading.control)
         if plan is None:
             return None
         codec = codec_for(prompt)
@@ -100,7 +101,9 @@ class SemanticCache(Core, BaseCache):
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`; nothing runs on the event loop but the exact match in memory."""
-        plan = await self._reading.planned(lambda: self._plan(prompt, llm_string))
+        plan = await self._reading.planned(
+            lambda: self._plan(prompt, llm_string, self._reading.control)
+        )
         if plan is None:
             return None
         codec = codec_for(prompt)
@@ -220,8 +223,10 @@ class SemanticCache(Core, BaseCache):
             return question, AS_JSON
         return reworded(latest, question), AS_LATEST
 
-    def _plan(self, prompt: str, llm_string: str) -> Plan | None:
-        return self._reading.usable(lambda: self._planned(prompt, llm_string))
+    def _plan(
+        self, prompt: str, llm_string: str, control: Callable[[], Control] | None = None
+    ) -> Plan | None:
+        return self._reading.usable(lambda: self._planned(prompt, llm_string), control)
 
     def _planned(self, prompt: str, llm_string: str) -> Plan:
         namespace = self.running_namespace()

@@ -81,8 +81,11 @@ def uncached(runnable: Any) -> Any:
     function of its signature; any other runnable is wrapped. Raises `ConfigError` for what is none.
     """
     if isinstance(runnable, BaseLanguageModel):
-        from langchain_semcache.chat_model import original
+        from langchain_semcache.chat_model import original, resettled
 
+        twin = resettled(runnable, dict(OFF))  # a twin still, which knows of `offline`
+        if twin is not None:
+            return twin
         return original(runnable).model_copy(update={"cache": False})
     return controlled(runnable, **OFF)
 

@@ -12,6 +12,7 @@ from langchain_semcache.asker import TWIN, Twinned, original
 from langchain_semcache.planning import Plan
 from langchain_semcache.reading import Reading
 from langchain_semcache.requests import chat_plan, text_plan
+from semcache_core.control import settings
 from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.models import Prompt
 
@@ -34,7 +35,8 @@ def request_of(reading: Reading, asked: Any, model: Any, kwargs: dict[str, Any])
         raise ConfigError(f"model: a {type(model).__name__} was given; give a chat model or an LLM")
     made_with: Twinned | None = getattr(type(model), TWIN, None)
     how = Twinned(reading, made_with.turns if made_with else None)
-    plan = _plan(how, original(model), asked, dict(kwargs))
+    with settings(offline=False):  # nothing is asked here, so nothing is refused
+        plan = _plan(how, original(model), asked, dict(kwargs))
     if plan is None:
         raise UncacheableError(
             "this request is not cached: its kind of turn is off, or see the log"

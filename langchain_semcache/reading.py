@@ -16,7 +16,7 @@ from langchain_core.runnables.config import RunnableConfig
 from langchain_semcache.control import OFF, effective, running_config
 from langchain_semcache.planning import Plan, Planner
 from semcache_core.cache import SemanticCache as Core
-from semcache_core.control import Control, changed
+from semcache_core.control import UNKEYED, Control, changed
 from semcache_core.errors import ConfigError
 from semcache_core.lru import LRU
 from semcache_core.models import Prompt
@@ -24,6 +24,7 @@ from semcache_core.turns import Turns
 
 T = TypeVar("T")
 When = Callable[[RunnableConfig], bool]
+_OFF = "this kind of turn is switched off (turns=, cacheable=), or a tool failed in it"
 log = logging.getLogger("semcache")
 
 
@@ -47,10 +48,18 @@ class Reading:
             return control
         return changed(control, OFF)
 
-    def usable(self, plan: Callable[[], Plan]) -> Plan | None:
-        """The plan; None if nothing is to be done, or if it failed (logged and counted)."""
+    def usable(
+        self, plan: Callable[[], Plan], control: Callable[[], Control] | None = None
+    ) -> Plan | None:
+        """The plan; None if nothing is to be done, or if it failed (logged and counted).
+
+        With the `control` of the call that is to be made: raises `OfflineMiss` for None if the
+        model may not be asked.
+        """
         made = self.cache.attempt(plan)
         if made is None or made.mode == "off":
+            if control is not None:
+                control().past(UNKEYED if made is None else _OFF)
             return None
         if made.prompt.query is not None:
             self.latest = made.prompt

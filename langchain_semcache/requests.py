@@ -29,6 +29,7 @@ def chat_plan(
 ) -> Plan | None:
     """What to do with a chat model's call; None: nothing. A failure is logged and counted."""
     if model.cache is False:
+        how.control().past("the model is made with cache=False")
         return None
 
     def plan() -> Plan:
@@ -37,7 +38,7 @@ def chat_plan(
         text = model._get_llm_string(stop=stop, **given)
         return _plan(how, from_messages(messages), text, kwargs, unshown(model))
 
-    return how.reading.usable(plan)
+    return how.reading.usable(plan, how.control)
 
 
 def text_plan(
@@ -45,6 +46,7 @@ def text_plan(
 ) -> Plan | None:
     """As `chat_plan`, for an LLM that completes a text."""
     if model.cache is False:
+        how.control().past("the model is made with cache=False")
         return None
 
     def plan() -> Plan:
@@ -52,7 +54,7 @@ def text_plan(
         params = {**model.dict(), "stop": stop, **kwargs}
         return _plan(how, prompt, str(sorted(params.items())), kwargs, unshown(model))
 
-    return how.reading.usable(plan)
+    return how.reading.usable(plan, how.control)
 
 
 def _plan(

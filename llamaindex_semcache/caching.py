@@ -26,7 +26,7 @@ from llamaindex_semcache.payload import CHAT, COMPLETION, ResponseCodec
 from llamaindex_semcache.policy import Keyed, Keys, Rules
 from semcache_core.asking import Asked, Call
 from semcache_core.cache import SemanticCache
-from semcache_core.control import current
+from semcache_core.control import SWITCHED_OFF, UNKEYED, current
 from semcache_core.models import Hit
 from semcache_core.streaming import StreamCall, astreamed, streamed
 
@@ -119,9 +119,12 @@ class Caching:
     def _keyed(self, leaf: Leaf[R], how: Arguments) -> Keyed | None:
         make = self._keys.chat if leaf.codec is CHAT else self._keys.complete
         control = current()
-        if not (control.read or control.write):
-            return None
-        return self.cache.attempt(lambda: make(leaf.codec.name, how.prompt, how.kwargs))
+        keyed = None
+        if control.on:
+            keyed = self.cache.attempt(lambda: make(leaf.codec.name, how.prompt, how.kwargs))
+        if keyed is None:
+            control.past(UNKEYED if control.on else SWITCHED_OFF)
+        return keyed
 
     async def _akeyed(self, leaf: Leaf[R], how: Arguments) -> Keyed | None:
         """A reader that asks a model has no place on the event loop."""

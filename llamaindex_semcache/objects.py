@@ -22,7 +22,7 @@ from llamaindex_semcache.policy import Keyed, Keys
 from llamaindex_semcache.scope import PromptScope
 from semcache_core.asking import Asked, Call
 from semcache_core.cache import SemanticCache
-from semcache_core.control import current
+from semcache_core.control import SWITCHED_OFF, UNKEYED, current
 
 _ANTHROPIC = "llama_index.llms.anthropic.base"
 _CLIENTS = {"Anthropic", "AsyncAnthropic"}  # the others have no such endpoint
@@ -84,11 +84,10 @@ class Objects:
 
     def _keyed(self, wanted: Wanted) -> Keyed | None:
         control = current()
-        return (
-            self._cache.attempt(lambda: self._key(wanted))
-            if control.read or control.write
-            else None
-        )
+        keyed = self._cache.attempt(lambda: self._key(wanted)) if control.on else None
+        if keyed is None:
+            control.past(UNKEYED if control.on else SWITCHED_OFF)
+        return keyed
 
     async def _akeyed(self, wanted: Wanted) -> Keyed | None:
         if self._keys.slow:

@@ -21,7 +21,7 @@ from llamaindex_semcache.events import tell
 from llamaindex_semcache.responses import RESPONSE, AnyResponse, Stored, whole
 from semcache_core.asking import Asked, Call
 from semcache_core.cache import SemanticCache
-from semcache_core.control import Control, current
+from semcache_core.control import SWITCHED_OFF, UNKEYED, Control, current
 from semcache_core.errors import ConfigError
 from semcache_core.models import Hit, Miss, Prompt
 
@@ -69,6 +69,7 @@ class CachedQueryEngine(BaseQueryEngine):
             nodes = self.engine.retrieve(query_bundle) if self._by_nodes else None
         prompt = self._cache.attempt(lambda: self._prompt(query_bundle, nodes))
         if prompt is None:
+            current().past(UNKEYED)
             return self._run(query_bundle, nodes)
         fresh: list[AnyResponse] = []
 
@@ -86,6 +87,7 @@ class CachedQueryEngine(BaseQueryEngine):
             nodes = await self._aretrieved(query_bundle)
         prompt = self._cache.attempt(lambda: self._prompt(query_bundle, nodes))
         if prompt is None:
+            current().past(UNKEYED)
             return await self._arun(query_bundle, nodes)
         fresh: list[AnyResponse] = []
 
@@ -214,8 +216,11 @@ def _check(engine: Any, cache: Any, bind: str, ttl: float | None) -> None:
 
 
 def _enabled() -> bool:
+    """Whether the cache is used; raises `OfflineMiss` where nothing else may answer."""
     control = current()
-    return control.read or control.write
+    if not control.on:
+        control.past(SWITCHED_OFF)
+    return control.on
 
 
 def _unused() -> Any:  # pragma: no cover  # a call has both forms, a query uses one

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from semcache_core.control import Control
+from semcache_core.control import SWITCHED_OFF, UNKEYED, Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Outcome, Prompt, Reason
 from semcache_core.protocols import Codec
@@ -57,7 +57,8 @@ def asking(
     cache: SemanticCache, prompt: Prompt | None, call: Call[T], control: Control
 ) -> Flow[Asked[T]]:
     """Serve a stored answer, or ask the model (once for all who ask the same now) and store it."""
-    if prompt is None or not (control.read or control.write):
+    if prompt is None or not control.on:
+        control.past(UNKEYED if prompt is None else SWITCHED_OFF)
         answer = yield from step(call.sync, call.asynchronous)
         return Asked(answer, None)
     started = perf_counter()

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
-from semcache_core.errors import ConfigError
+from semcache_core.errors import ConfigError, OfflineMiss
 from semcache_core.models import Hit, Miss
 
 
@@ -27,7 +27,7 @@ class Control:
     write: bool = True
     """Fresh answers may be stored."""
     offline: bool = False
-    """A miss raises `OfflineMiss` instead of asking the model."""
+    """A miss, or a call past the cache, raises `OfflineMiss` instead of asking the model."""
     top_k: int | None = None
     """How many candidates to look at; None: the cache's own setting."""
     factor: float = 1.0
@@ -42,7 +42,19 @@ class Control:
         """Nothing was asked for, so the shortest path serves."""
         return self is DEFAULT
 
+    @property
+    def on(self) -> bool:
+        """The cache is used at all."""
+        return self.read or self.write
 
+    def past(self, why: str) -> None:
+        """A call is about to go past the cache, to the model; raises `OfflineMiss` if offline."""
+        if self.offline:
+            raise OfflineMiss(f"offline, and the cache stands aside: {why}")
+
+
+SWITCHED_OFF = "neither reading nor writing is allowed here"
+UNKEYED = "this request cannot be cached (the log says why)"
 DEFAULT = Control()
 _current: ContextVar[Control] = ContextVar("semcache_control", default=DEFAULT)
 
@@ -93,7 +105,11 @@ def read_only() -> Any:
 
 
 def offline() -> Any:
-    """Serve what is stored; a miss raises `OfflineMiss`: to develop and test without a model."""
+    """Serve what is stored; all else raises `OfflineMiss`: to develop and test without a model.
+
+    That goes for a miss, and for every call for which the cache stands aside: `no_cache` inside,
+    a kind of turn that is off, a tenant that cannot be named, an argument without a stable form.
+    """
     return settings(offline=True)
 
 

@@ -29,7 +29,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from semcache_core.control import Control, current
+from semcache_core.control import SWITCHED_OFF, UNKEYED, Control, current
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Prompt, Reason
 from semcache_core.protocols import Codec
@@ -179,10 +179,11 @@ def _requested(
     call: StreamCall[A, C],
     control: Control,
 ) -> _Request[A, C] | None:
-    if not (control.read or control.write):
-        return None
-    made = cache.attempt(prompt)
-    return None if made is None else _Request(cache, made, call, control)
+    made = cache.attempt(prompt) if control.on else None
+    if made is not None:
+        return _Request(cache, made, call, control)
+    control.past(UNKEYED if control.on else SWITCHED_OFF)
+    return None
 
 
 def _read(request: _Request[A, C]) -> Iterator[C]:

@@ -70,7 +70,7 @@ class _Batch(Generic[T]):
 
     def look(self, number: int, prompt: Prompt | None) -> Flow[None]:
         """Find a prompt's answer, or put it on the list of those to ask for."""
-        if prompt is None or not (self.control.read or self.control.write):
+        if prompt is None or not self.control.on:
             self.wanted.append(_Wanted(number, None))
             return
         started = perf_counter()

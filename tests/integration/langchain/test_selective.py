@@ -129,7 +129,7 @@ def test_an_uncached_model_is_a_model(cache, globally):
     """Its class, its methods; nothing is served or stored."""
     model = Counting()
     for off in (uncached(cached(model, cache)), uncached(model)):
-        assert type(off) is Counting
+        assert isinstance(off, Counting)
         off.bind_tools([]).invoke("x y z")
         off.invoke("x y z")
     assert model.calls == 4
