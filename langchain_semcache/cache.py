@@ -20,7 +20,8 @@ from langchain_semcache.planning import Plan, Planner
 from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
 from langchain_semcache.reading import Reading, When
-from langchain_semcache.reporting import mark_of
+from langchain_semcache.reporting import fresh_mark, mark_of
+from langchain_semcache.traced import given
 from langchain_semcache.warming import codec_for, warming_through
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.control import Control
@@ -246,12 +247,14 @@ class SemanticCache(Core, BaseCache):
         if isinstance(outcome, Hit):
             served(outcome.answer, outcome.mark)
             named_anew(outcome.answer)
+            given(self, outcome.mark)
             return cast(RETURN_VAL_TYPE, outcome.answer)
         self._misses.put(outcome.prompt.key, outcome)
         return None
 
     def _remember(self, plan: Plan, generations: RETURN_VAL_TYPE) -> None:
         """Under which key a fresh message was stored: it is not ours to mark."""
+        given(self, fresh_mark(plan.prompt.key))
         for generation in generations:
             message = getattr(generation, "message", None)
             if message is not None and message.id:

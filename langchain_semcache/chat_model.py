@@ -20,6 +20,7 @@ from langchain_semcache.events import event_leaves_of
 from langchain_semcache.leaves import leaves_of
 from langchain_semcache.public import HIDDEN, PUBLIC
 from langchain_semcache.reading import reading_of
+from langchain_semcache.structured import structured_of
 from langchain_semcache.text_leaves import text_leaves_of
 from semcache_core.cache import SemanticCache
 from semcache_core.control import changed, current
@@ -93,6 +94,8 @@ def _made(kind: Any, how: Twinned) -> type:
     # Set on the finished class: Pydantic would take some of them for fields.
     common = {OF: kind, TWIN: how, "__reduce__": _reduced, "__eq__": _equal}
     common |= {"__hash__": kind.__hash__}
+    if issubclass(kind, BaseChatModel):
+        common["with_structured_output"] = structured_of(kind)
     for leaf in leaves.values():
         leaf.__signature__ = signature(leaf)  # LangChain looks at it at every call
     for name, value in (HIDDEN | PUBLIC | leaves | event_leaves_of(kind) | common).items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -19,11 +19,16 @@ from langchain_semcache.asker import TWIN, Twinned, original, quiet, takes_run_m
 from langchain_semcache.payload import ID, fresh, served
 from langchain_semcache.planning import Plan
 from langchain_semcache.replay import chat_chunks
+from langchain_semcache.reporting import fresh_mark
 from langchain_semcache.requests import chat_plan
 from langchain_semcache.results import ChatResults, joined
+from langchain_semcache.traced import given
 from semcache_core.asking import Asked, Call
 from semcache_core.models import Hit
 from semcache_core.streaming import StreamCall, astreamed, streamed
+
+if TYPE_CHECKING:
+    from semcache_core.cache import SemanticCache
 
 G = TypeVar("G", bound=ChatGeneration)
 
@@ -120,7 +125,8 @@ def _generate(
     plan = ask.plan()
     if plan is None:
         return ask.generate()
-    return _told(ask.how.cache.ask(lambda: plan.prompt, _call(ask, plan), ask.how.control()))
+    cache, control = ask.how.cache, ask.how.control()
+    return _told(cache, cache.ask(lambda: plan.prompt, _call(ask, plan), control))
 
 
 async def _agenerate(
@@ -135,7 +141,7 @@ async def _agenerate(
     if plan is None:
         return await ask.agenerate()
     cache, control = ask.how.cache, ask.how.control()
-    return _told(await cache.aask(lambda: plan.prompt, _call(ask, plan), control))
+    return _told(cache, await cache.aask(lambda: plan.prompt, _call(ask, plan), control))
 
 
 def _call(ask: ChatAsk, plan: Plan) -> Call[ChatResult]:
@@ -143,14 +149,16 @@ def _call(ask: ChatAsk, plan: Plan) -> Call[ChatResult]:
     return Call(codec, ask.generate, ask.agenerate, **plan.of_results())
 
 
-def _told(asked: Asked[ChatResult]) -> ChatResult:
+def _told(cache: SemanticCache, asked: Asked[ChatResult]) -> ChatResult:
     """The answer, saying where it came from."""
     result = asked.answer
     if asked.hit is not None:
         served(result.generations, asked.hit.mark)
+        given(cache, asked.hit.mark)
         return result
     if asked.outcome is None:
         return result
+    given(cache, fresh_mark(asked.outcome.prompt.key))
     named = [_named(one, asked.outcome.prompt.key) for one in result.generations]
     return ChatResult(generations=named, llm_output=result.llm_output)
 
@@ -213,15 +221,22 @@ async def _achunks(ask: ChatAsk) -> AsyncIterator[ChatGenerationChunk]:
 
 
 def _stream_call(ask: ChatAsk, plan: Plan) -> StreamCall[ChatResult, ChatGenerationChunk]:
+    cache = ask.how.cache
+    given(cache, fresh_mark(plan.prompt.key))  # a hit is noted after it, when it is replayed
     return StreamCall(
         ChatResults(ask.model.output_version),
         lambda: _marked(ask.stream(), plan.prompt.key),
         lambda: _amarked(ask.astream(), plan.prompt.key),
         join=joined,
-        replay=replayed,
+        replay=lambda hit: _noted(cache, hit),
         copy=fresh,
         **plan.of_results(),
     )
+
+
+def _noted(cache: SemanticCache, hit: Hit) -> list[ChatGenerationChunk]:
+    given(cache, hit.mark)
+    return replayed(hit)
 
 
 def replayed(hit: Hit) -> list[ChatGenerationChunk]:

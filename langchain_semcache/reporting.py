@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import reduce
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,19 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase, coerce_to_runnable
 
 from langchain_semcache.payload import ID, MARK
+from langchain_semcache.traced import of_chain, tracing
 from semcache_core.errors import ConfigError
 from semcache_core.models import Reason
 
 if TYPE_CHECKING:
     from semcache_core.cache import SemanticCache
+
+log = logging.getLogger("semcache")
+
+
+def fresh_mark(key: str) -> dict[str, Any]:
+    """That of a fresh answer, which is stored under this key."""
+    return {"hit": Reason.EXACT.value, "id": key, "prompt": key, "fresh": True}
 
 
 def mark_of(response: Any) -> dict[str, Any] | None:
@@ -27,7 +37,7 @@ def mark_of(response: Any) -> dict[str, Any] | None:
     or an id.
     """
     if isinstance(response, str):
-        return {"hit": Reason.EXACT.value, "id": response, "prompt": response, "fresh": True}
+        return fresh_mark(response)
     if isinstance(response, ChatResult):
         response = response.generations[0]
     if isinstance(response, LLMResult):
@@ -48,65 +58,113 @@ def rejecting(parser: Runnable[Any, Any] | Callable[[Any], Any], cache: Semantic
     """The parser, reporting to the cache every answer that it cannot parse.
 
     `(model | rejecting(parser, cache)).with_retry()` recovers from an answer that cannot be parsed:
-    the retry is not served it again. Raises `ConfigError` for what is no parser.
+    the retry is not served it again. The parser may stand later in the chain, and it may be a chain
+    itself that ends in one: `rejecting(model.with_structured_output(...), cache)`. An error inside
+    a result (`include_raw=True`) counts as well. Where no answer can be found, that is logged.
+
+    Raises `ConfigError` for what is no parser.
     """
     try:
         bound = coerce_to_runnable(parser)
     except TypeError as error:
         raise ConfigError(f"parser: {parser!r} was given; give a parser or a function") from error
-    return Rejecting(bound=bound, report=lambda response: _report(cache, response))
+    return Rejecting(bound=bound, report=partial(_report, cache))
 
 
-def _report(cache: SemanticCache, response: Any) -> None:
-    mark = mark_of(response) if isinstance(response, BaseMessage) else None
+def _report(
+    cache: SemanticCache, response: Any, inside: Sequence[Any] = (), config: Any = None
+) -> None:
+    """The answer that was given, else the last one from this cache: inside, or in the chain."""
+    message = response.get("raw") if isinstance(response, Mapping) else response
+    says = isinstance(message, BaseMessage)  # of itself where it came from, or that it came fresh
+    mark = mark_of(message) if says else None
+    if mark is None:
+        mine = [one for asked, one in inside if asked is cache]
+        mark = mine[-1] if mine else of_chain(cache, config)
     if mark is not None:
         cache.report_wrong(mark)
+    elif not says:
+        log.warning(
+            "semcache: an answer could not be parsed, and rejecting() cannot tell which: put it "
+            "into one chain with the model, and give it that model's cache"
+        )
 
 
 class Rejecting(RunnableBindingBase[Any, Any]):
     """A parser that reports what it cannot parse; `rejecting` makes it."""
 
-    report: Callable[[Any], None]
+    report: Callable[..., None]
+    # Each by `invoke`, which reports; a binding hands the whole batch on.
+    batch = Runnable.batch
+    abatch = Runnable.abatch
 
-    def invoke(self, input: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002  # LangChain's name
-        try:
-            return super().invoke(input, *args, **kwargs)
-        except Exception:
-            self.report(input)
-            raise
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002  # LangChain's name
+        with self._watched(input, config) as failed:
+            found = super().invoke(input, config, **kwargs)
+            failed(found)
+            return found
 
-    async def ainvoke(self, input: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002  # as above
-        try:
-            return await super().ainvoke(input, *args, **kwargs)
-        except Exception:
-            self.report(input)
-            raise
+    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002  # as above
+        with self._watched(input, config) as failed:
+            found = await super().ainvoke(input, config, **kwargs)
+            failed(found)
+            return found
 
-    def transform(self, input: Iterator[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: A002  # as above
+    @contextmanager
+    def _watched(self, given: Any, config: Any) -> Iterator[Callable[[Any], None]]:
+        """Report on an exception, and on a result that holds one."""
+
+        def look(found: Any) -> None:
+            if _failed(found):
+                self.report(found, inside, config)
+
+        with tracing() as inside:
+            try:
+                yield look
+            except Exception:
+                self.report(given, inside, config)
+                raise
+
+    def transform(
+        self,
+        input: Iterator[Any],  # noqa: A002  # as above
+        config: Any = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
         seen: list[Any] = []
         try:
-            yield from super().transform(_noted(input, seen), *args, **kwargs)
+            for item in super().transform(_noted(input, seen), config, **kwargs):
+                yield item
+                if _failed(item):
+                    self._report_all(seen, config)
         except Exception:
-            self._report_all(seen)
+            self._report_all(seen, config)
             raise
 
     async def atransform(
         self,
         input: AsyncIterator[Any],  # noqa: A002  # as above
-        *args: Any,
+        config: Any = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         seen: list[Any] = []
         try:
-            async for item in super().atransform(_anoted(input, seen), *args, **kwargs):
+            async for item in super().atransform(_anoted(input, seen), config, **kwargs):
                 yield item
+                if _failed(item):
+                    self._report_all(seen, config)
         except Exception:
-            self._report_all(seen)
+            self._report_all(seen, config)
             raise
 
-    def _report_all(self, seen: list[Any]) -> None:
+    def _report_all(self, seen: list[Any], config: Any) -> None:
         if seen:
-            self.report(reduce(add, seen))
+            self.report(reduce(add, seen), (), config)
+
+
+def _failed(found: Any) -> bool:
+    """Whether a result holds the parser's error."""
+    return isinstance(found, Mapping) and found.get("parsing_error") is not None
 
 
 def _noted(items: Iterator[Any], seen: list[Any]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.outputs import GenerationChunk, LLMResult
@@ -14,12 +14,17 @@ from langchain_semcache.asker import TWIN, Twinned, original, quiet, takes_run_m
 from langchain_semcache.payload import MARK, fresh
 from langchain_semcache.planning import Plan
 from langchain_semcache.replay import text_chunks
+from langchain_semcache.reporting import fresh_mark
 from langchain_semcache.requests import text_plan
 from langchain_semcache.results import TextResults, joined_text
+from langchain_semcache.traced import given
 from semcache_core.asking import Asked, Call
 from semcache_core.models import Hit
 from semcache_core.streaming import StreamCall, astreamed, streamed
 from semcache_core.together import Calls
+
+if TYPE_CHECKING:
+    from semcache_core.cache import SemanticCache
 
 
 def text_leaves_of(kind: type[BaseLLM]) -> dict[str, Any]:
@@ -113,7 +118,7 @@ def _generate(
     ask = TextAsk.of(self, prompts, stop, kwargs, run_manager)
     plans = ask.plans()
     asked = ask.how.cache.ask_all(_prompts(plans), ask.calls(plans), ask.how.control())
-    return _told(asked)
+    return _told(ask.how.cache, asked)
 
 
 async def _agenerate(
@@ -126,15 +131,17 @@ async def _agenerate(
     ask = TextAsk.of(self, prompts, stop, kwargs, run_manager)
     plans = await ask.how.reading.planned(ask.plans)
     cache, control = ask.how.cache, ask.how.control()
-    return _told(await cache.aask_all(_prompts(plans), ask.calls(plans), control))
+    return _told(cache, await cache.aask_all(_prompts(plans), ask.calls(plans), control))
 
 
 def _prompts(plans: Sequence[Plan | None]) -> list[Any]:
     return [None if plan is None else plan.prompt for plan in plans]
 
 
-def _told(asked: Sequence[Asked[LLMResult]]) -> LLMResult:
+def _told(cache: SemanticCache, asked: Sequence[Asked[LLMResult]]) -> LLMResult:
     """The answers, those from the cache marked; what the model reported stays with the first."""
+    if len(asked) == 1 and (outcome := asked[0].outcome) is not None:  # of several none is the last
+        given(cache, outcome.mark if isinstance(outcome, Hit) else fresh_mark(outcome.prompt.key))
     for one in asked:
         if one.hit is not None:
             _mark(one.answer.generations[0][0], one.hit)
@@ -193,18 +200,21 @@ async def _astream(
 
 
 def _stream_call(ask: TextAsk, plan: Plan) -> StreamCall[LLMResult, GenerationChunk]:
+    cache = ask.how.cache
+    given(cache, fresh_mark(plan.prompt.key))  # a hit is noted after it, when it is replayed
     return StreamCall(
         TextResults(),
         ask.stream,
         ask.astream,
         join=joined_text,
-        replay=_replayed,
+        replay=lambda hit: _replayed(cache, hit),
         copy=fresh,
         **plan.of_results(),
     )
 
 
-def _replayed(hit: Hit) -> list[GenerationChunk]:
+def _replayed(cache: SemanticCache, hit: Hit) -> list[GenerationChunk]:
+    given(cache, hit.mark)
     ((generation,),) = hit.answer.generations
     _mark(generation, hit)
     return list(text_chunks(generation))

@@ -10,12 +10,13 @@ from langchain.agents import create_agent
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration
-from langchain_models import Streaming
+from langchain_models import CountingLLM, Streaming
 from langgraph.errors import GraphRecursionError
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
-from langchain_semcache import SemanticCacheMiddleware, Turns, cached
+from langchain_semcache import SemanticCacheMiddleware, Turns, cached, rejecting
 from langchain_semcache.expected import Expected, expected
 
 
@@ -226,3 +227,68 @@ def test_the_shapes_of_formats(given):
 def test_what_cannot_be_checked_is_stored(given):
     """A format that nobody knows, a schema that is none, one that lies elsewhere."""
     assert not faults(expected(given), AIMessage('{"a": 2}'))
+
+
+class Even(BaseModel):
+    """A rule that no JSON Schema says."""
+
+    a: int
+
+    @field_validator("a")
+    @classmethod
+    def even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("odd")
+        return value
+
+
+ODD = {"a": 1}
+
+
+@pytest.mark.parametrize("raw", [True, False])
+async def test_a_twins_parser_reports_what_only_it_can_know(cache, raw):
+    """A validator's rule; the answer was stored, and the parser sends it back."""
+    model = failing_first(lambda args: calling(args, "Even"), ODD, GOOD)
+    chain = retried(cached(model, cache).with_structured_output(Even, include_raw=raw))
+    found = [
+        chain.invoke("extract it"),
+        await chain.ainvoke("extract it"),
+        *chain.stream("extract it"),
+    ]
+    assert model.calls == 2
+    assert (found[1]["parsed"] if raw else found[1]).a == 2
+
+
+def test_a_wrapped_whole_reports_the_answer_inside(through, cache):
+    """`rejecting` around structured output: what goes in is a question."""
+    model = failing_first(lambda args: calling(args, "Even"), ODD, GOOD)
+    chain = retried(rejecting(through(model).with_structured_output(Even), cache))
+    assert [chain.invoke("extract it").a for _ in range(2)] == [2, 2]
+    assert model.calls == 2
+
+
+async def test_a_parser_after_another_reports_the_chains_answer(through, cache):
+    """What goes in is a text, which says nothing of the answer that it was taken from."""
+    model = failing_first(AIMessage, "no JSON", '{"a": 2}')
+    chain = retried(through(model) | StrOutputParser() | rejecting(json.loads, cache))
+    assert [chain.invoke("extract it"), await chain.ainvoke("extract it")] == [GOOD, GOOD]
+    assert chain.batch(["extract it"] * 2) == [GOOD, GOOD]
+    assert model.calls == 2
+
+
+def test_an_llms_text_is_traced_too(cache):
+    """It is a text from the beginning."""
+    twin = cached(CountingLLM(), cache)
+    chain = twin | rejecting(json.loads, cache)
+    with pytest.raises(ValueError, match=r"Expecting|Extra"):
+        chain.invoke("extract it")
+    assert cache.stats().entries == 0
+
+
+def test_a_parser_outside_the_chain_says_what_it_needs(cache, caplog):
+    """Nothing is guessed."""
+    text = cached(Streaming(), cache).invoke("extract it").text
+    with pytest.raises(ValueError, match=r"Expecting|Extra"):
+        rejecting(json.loads, cache).invoke(text)
+    assert "one chain with the model" in caplog.text
+    assert cache.stats().entries == 1
