@@ -38,7 +38,7 @@ from benchmarks.harness_envs import OWN, ROOT, python
 from benchmarks.harness_subjects import GROUPS, Failed, Running, Spec, started
 from benchmarks.harness_tables import show
 
-CALLS = 5
+CALLS = 20
 """Calls of one operation in a turn."""
 TURN = 0.05
 """Seconds after which a turn ends all the same."""
