@@ -35,6 +35,7 @@ TAGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Tags of a run, and the setting that each stands for."""
+_PREFIX = "semcache:"
 KEY = "semcache"
 """Where a config's `configurable` holds settings: `{"semcache": {"session": "ann"}}`."""
 
@@ -60,6 +61,8 @@ def _with_tags(control: Control, config: RunnableConfig) -> Control:
     for tag in config.get("tags") or ():
         if tag in TAGS:
             control = changed(control, TAGS[tag])
+        elif tag.startswith(_PREFIX):
+            raise ConfigError(f"tags: unknown tag {tag!r}; known are {', '.join(TAGS)}")
     return control
 
 

@@ -19,7 +19,6 @@ log = logging.getLogger("semcache")
 
 Schema = Mapping[str, Any]
 ANY_JSON: Schema = {}
-_FREE = ("auto", "none", {"type": "auto"}, {"type": "none"})
 # By the providers' packages: OpenAI and most others; Anthropic; Google; Ollama.
 _FORMATS = ("response_format", "output_format", "output_config", "format")
 _SCHEMAS = ("response_json_schema", "response_schema")
@@ -32,8 +31,6 @@ class Expected:
 
     tools: Mapping[str, Schema] = field(default_factory=dict)
     """The schemas of the arguments, by tool."""
-    forced: bool = False
-    """A tool has to be called."""
     text: Any = None
     """The schema of the text, or the class that it is parsed into; None: any text."""
 
@@ -51,8 +48,6 @@ class Expected:
         calls = getattr(message, "tool_calls", None)
         if calls:
             return _MISFIT if self.misfit(calls) else ""
-        if self.forced and self.tools and "function_call" not in message.additional_kwargs:
-            return "the tool that was demanded is not called"
         if self.text is None or _fits_text(generation.text, self.text):
             return ""
         return _MISFIT
@@ -62,9 +57,7 @@ def expected(kwargs: Mapping[str, Any], described: Sequence[Any] = ()) -> Expect
     """Read off a call's arguments; `described` are the schemas of classes that it hides."""
     try:
         tools = kwargs.get("tools") or kwargs.get("functions") or ()
-        choice = kwargs.get("tool_choice") or kwargs.get("function_call")
-        named = dict(filter(None, map(_tool, tools)))
-        return Expected(named, bool(choice) and choice not in _FREE, _text(kwargs, described))
+        return Expected(dict(filter(None, map(_tool, tools))), _text(kwargs, described))
     except Exception as error:  # noqa: BLE001  # a shape nobody foresaw must not end the caching
         log.warning("semcache: answers are stored unchecked (%s)", type(error).__name__)
         return Expected()

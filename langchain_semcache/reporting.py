@@ -37,7 +37,7 @@ def mark_of(response: Any) -> dict[str, Any] | None:
     or an id.
     """
     if isinstance(response, str):
-        return fresh_mark(response)
+        return fresh_mark(response) | {"named": True}
     if isinstance(response, ChatResult):
         response = response.generations[0]
     if isinstance(response, LLMResult):

@@ -48,6 +48,7 @@ from semcache_core.learning import Label, Learning
 from semcache_core.lru import LRU
 from semcache_core.models import Candidate, Entry, Hit, Miss, Outcome, Prompt, Reason, Score, Scored
 from semcache_core.protocols import Clock, Codec, Evaluator, Judge, Policy
+from semcache_core.redaction import redacted
 from semcache_core.relay import Relays
 from semcache_core.singleflight import Flight, Flights
 from semcache_core.stats import Stats
@@ -477,7 +478,7 @@ class SemanticCache:
 
     def not_kept(self, error: Exception) -> None:
         """Log and count an answer that could not be stored."""
-        log.warning("semcache: not stored (%s: %s)", type(error).__name__, error)
+        log.warning("semcache: not stored (%s)", redacted(error))
         self._parts.recorder.error(error)
         self._parts.recorder.not_stored(type(error).__name__)
 
@@ -506,7 +507,7 @@ class SemanticCache:
             return make()
         except Exception as error:  # noqa: BLE001  # what cannot be keyed is not cached
             level = logging.DEBUG if quiet else logging.WARNING
-            log.log(level, "semcache: not cached (%s: %s)", type(error).__name__, error)
+            log.log(level, "semcache: not cached (%s)", redacted(error))
             self._parts.recorder.not_stored(type(error).__name__)
             return None
 
@@ -525,7 +526,9 @@ class SemanticCache:
         if mark["hit"] == Reason.EXACT.value:
             # Of several answers to a prompt a fresh one does not know its place: all go.
             several = self._parts.variety.answers if mark.get("fresh") else 1
-            self.delete(*(variant(mark["id"], number) for number in range(several)))
+            gone = self.delete(*(variant(mark["id"], number) for number in range(several)))
+            if not gone and mark.get("named"):
+                log.warning("semcache: report_wrong: nothing is stored under %.80r", mark["id"])
             return
         if self._next is not None:
             self._next.report_wrong(mark)
@@ -721,9 +724,9 @@ class SemanticCache:
             )
 
     def _failed(self, prompt: Prompt, error: Exception) -> Miss:
-        log.warning("semcache: lookup failed (%s: %s)", type(error).__name__, error)
+        log.warning("semcache: lookup failed (%s)", redacted(error))
         self._parts.recorder.error(error)
-        return Miss(prompt, Reason.FAILED, f"{type(error).__name__}: {error}")
+        return Miss(prompt, Reason.FAILED, redacted(error))
 
     def _teach(self, hit: Hit, *, correct: bool) -> None:
         try:

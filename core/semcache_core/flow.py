@@ -32,6 +32,7 @@ from semcache_core.models import (
 )
 from semcache_core.postprocess import Chooser
 from semcache_core.protocols import Clock, Embedder, Evaluator, Policy
+from semcache_core.redaction import redacted
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
 from semcache_core.steps import Flow, offloaded, step
@@ -334,9 +335,7 @@ def _vector(parts: Parts, prompt: Prompt, miss: Miss | None) -> Flow[Vector | No
     try:
         query = yield from embedded(parts, prompt)
     except Exception as error:  # noqa: BLE001  # the answer is paid for: keep it for exact matches
-        log.warning(
-            "semcache: the embedder failed (%s); the answer is kept without a vector", error
-        )
+        log.warning("semcache: %s; the answer is kept without a vector", redacted(error))
         parts.recorder.error(error)
         return None
     return query.vector

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from semcache_core.errors import ConfigError, EmbedderError
 from semcache_core.models import Matrix
 from semcache_core.protocols import Embedder, Judge
+from semcache_core.redaction import redacted
 
 log = logging.getLogger("semcache")
 
@@ -270,7 +271,7 @@ def _is_share(value: float) -> bool:
 
 
 def _failed(error: Exception) -> None:
-    log.warning("semcache: a judge could not tell (%s: %s)", type(error).__name__, error)
+    log.warning("semcache: a judge could not tell (%s)", redacted(error))
 
 
 async def _awaited(reply: Awaitable[str]) -> str:

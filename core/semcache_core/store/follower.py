@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from semcache_core.errors import ConfigError, StoreError, StoreReplaced
 from semcache_core.models import Change, Entry
 from semcache_core.protocols import EntryStore, Exchangeable, VectorIndex
+from semcache_core.redaction import redacted
 from semcache_core.store.hot import HotTier
 
 _log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Follower:
         except (StoreError, ConfigError) as error:
             # The rows are committed, and that is what was asked for. An index that failed says
             # so in `Store.health`, and is made anew from the record.
-            _log.warning("semcache: the index could not follow the record: %s", error)
+            _log.warning("semcache: the index could not follow the record: %s", redacted(error))
             self._failed(error)
 
     def _own(self, changes: Sequence[Change]) -> None:

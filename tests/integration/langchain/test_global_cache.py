@@ -149,7 +149,7 @@ def test_the_second_turn_hits_after_a_warm_first(cache, globally):
 def test_two_schemas_of_one_class_name(cache, globally):
     """The string LangChain hands over is the same for both."""
     globally(cache)
-    model = Counting(reply=lambda n, m: AIMessage('{"a": 1}'))
+    model = Counting(reply=lambda n, m: AIMessage('{"city": "Oslo", "land": "Norway"}'))
     one = create_model("Answer", city=(str, ...))
     two = create_model("Answer", city=(str, ...), land=(str, ...))
     for kind in (one, two, one, two):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -119,7 +120,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("seam", ["twin", "global"])
 def test_calls_do_not_share(seam, after_tools):
     """Each of them is asked once, whatever was asked before, and found again."""
-    model = AsyncStreaming()
+    fitting = json.dumps({"days": 1, "weeks": 1})
+    model = AsyncStreaming(reply=lambda number, messages: AIMessage(fitting))
     turns = Turns(after_tools=after_tools)
     with SemanticCache(embedding=HashEmbedder(), threshold=0.01, turns=turns) as cache:
         set_llm_cache(cache if seam == "global" else None)
@@ -128,8 +130,8 @@ def test_calls_do_not_share(seam, after_tools):
             for number, (name, ask) in enumerate(CASES.items(), 1):
                 ask(asked)
                 assert model.calls == number, name
-            for name, ask in CASES.items():
-                ask(asked)
+            for name in CASES.keys() - {"a failure"}:  # which is never served
+                CASES[name](asked)
                 assert model.calls == len(CASES), name
         finally:
             set_llm_cache(None)

@@ -112,14 +112,6 @@ def test_json_mode_wants_json(through):
     assert model.calls == 2
 
 
-def test_a_demanded_tool_that_is_not_called_is_asked_for_again(through):
-    """A text instead is nothing that a parser of tools can use."""
-    made = {True: AIMessage("I would rather talk."), False: calling(GOOD)}
-    model = failing_first(made.get, True, False)
-    bound = through(model).bind_tools([Out], tool_choice="Out")
-    assert [bool(bound.invoke("extract it").tool_calls) for _ in range(3)] == [False, True, True]
-
-
 def test_streams_are_held_against_it_too(cache):
     """The joined chunks are what is stored."""
     model = failing_first(lambda value: AIMessage(json.dumps(value)), BAD, GOOD)

@@ -245,6 +245,18 @@ def test_a_fresh_answer_of_the_global_cache_can_be_reported(cache):
     assert cache.stats().entries == 0
 
 
+def test_an_id_that_nobody_knows_is_told_of(cache, caplog):
+    """Reporting it changes nothing, which its reporter should know."""
+    cache.report_wrong("nonsense-id")
+    assert "nonsense-id" in caplog.text
+
+
+def test_a_tag_that_only_looks_like_ours_is_an_error(cache):
+    """A misspelt tag would be served what it should not."""
+    with pytest.raises(ConfigError, match="semcache:nocache"):
+        cached(Counting(), cache).invoke(QUESTION, {"tags": ["semcache:nocache", "other"]})
+
+
 def spoilt(number, messages):
     return AIMessage('{"broken": ' if number == 1 else '{"fine": 1}')
 
