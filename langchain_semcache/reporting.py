@@ -51,7 +51,7 @@ def mark_of(response: Any) -> dict[str, Any] | None:
     metadata = response.response_metadata if isinstance(response, BaseMessage) else {}
     if MARK in metadata or ID not in metadata:
         return metadata.get(MARK)
-    return mark_of(metadata[ID])
+    return fresh_mark(metadata[ID])
 
 
 def rejecting(parser: Runnable[Any, Any] | Callable[[Any], Any], cache: SemanticCache) -> Any:
