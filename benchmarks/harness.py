@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--groups", default=",".join(["imports", *GROUPS]))
     parser.add_argument("--subjects", nargs="+", help="parts of names; default: all")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--home", type=Path, default=ROOT / ".bench")
+    parser.add_argument("--home", type=lambda name: Path(name).resolve(), default=ROOT / ".bench")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--show", type=Path, nargs="+", help="print the tables of earlier runs")
     options = parser.parse_args()
