@@ -245,9 +245,10 @@ class SemanticCache(Core, BaseCache):
 
     def _served(self, outcome: Outcome) -> RETURN_VAL_TYPE | None:
         if isinstance(outcome, Hit):
-            served(outcome.answer, outcome.mark)
+            mark = outcome.mark
+            served(outcome.answer, mark)
             named_anew(outcome.answer)
-            given(self, outcome.mark)
+            given(self, mark)
             return cast(RETURN_VAL_TYPE, outcome.answer)
         self._misses.put(outcome.prompt.key, outcome)
         return None

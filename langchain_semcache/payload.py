@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from langchain_core._api import suppress_langchain_beta_warning
 from langchain_core.load import dumps, loads
@@ -17,7 +17,9 @@ from langchain_core.outputs import (
     Generation,
     GenerationChunk,
 )
+from pydantic import BaseModel
 
+from langchain_semcache.identifiers import fresh_uuid
 from semcache_core.errors import PayloadError
 
 # The only classes a stored answer may bring to life: the cache's file is untrusted input.
@@ -38,6 +40,7 @@ ID = "semcache_id"
 
 Generations = list[Generation]
 G = TypeVar("G", bound=Generation)
+M = TypeVar("M", bound=BaseModel)
 
 
 class GenerationsCodec:
@@ -68,7 +71,7 @@ class GenerationsCodec:
 CODEC = GenerationsCodec()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _revived(data: bytes) -> tuple[Generation, ...]:
     """Shared between hits, so nobody may change these: `fresh` copies them."""
     try:
@@ -104,19 +107,20 @@ def _parsed(content: Any, parsed: Any) -> Any:
 
 def fresh(generation: G) -> G:
     """A copy that shares nothing mutable with the original; much cheaper than `deepcopy`."""
-    changed = _copied_fields(generation)
+    made = _unshared(generation)
     if isinstance(generation, ChatGeneration):
-        message = generation.message
-        changed["message"] = message.model_copy(update=_copied_fields(message))
-    return generation.model_copy(update=changed)
+        made.__dict__["message"] = _unshared(generation.message)
+    return made
 
 
-def _copied_fields(model: Any) -> dict[str, Any]:
-    return {
-        name: _copied(value)
-        for name, value in model.__dict__.items()
-        if isinstance(value, dict | list)
-    }
+def _unshared(model: M) -> M:
+    """Not `model_copy(update=...)`, which for messages looks at each name: on every hit's way."""
+    made = copy(model)
+    fields = made.__dict__
+    for name, value in fields.items():
+        if isinstance(value, dict | list):
+            fields[name] = _copied(value)
+    return made
 
 
 def _copied(value: Any) -> Any:
@@ -140,7 +144,7 @@ def served(generations: Sequence[Generation], mark: dict[str, Any]) -> None:
 
 def named_anew(generations: Sequence[Generation]) -> None:
     """Ids of LangChain's form: it gives one to each answer, but to none from a `BaseCache`."""
-    run = f"{LC_ID_PREFIX}-{uuid4()}"
+    run = f"{LC_ID_PREFIX}-{fresh_uuid()}"
     for number, generation in enumerate(generations):
         if isinstance(generation, ChatGeneration):
             generation.message.id = f"{run}-{number}"
@@ -166,7 +170,7 @@ def _renumber(message: AIMessage) -> None:
     calls = [*message.tool_calls, *message.invalid_tool_calls]
     for call in calls:
         if call["id"]:
-            ids[call["id"]] = f"call_{uuid4().hex[:24]}"
+            ids[call["id"]] = f"call_{fresh_uuid().hex[:24]}"
     for part in parts:
         for item in part if isinstance(part, list) else ():
             _rename(item, ids)

@@ -58,8 +58,8 @@ def of_chain(cache: SemanticCache, config: Mapping[str, Any] | None) -> Mark | N
 
 
 def _trace(cache: SemanticCache) -> Trace:
-    found: Trace = cache.beside.setdefault(Trace, Trace())
-    return found
+    found: Trace | None = cache.beside.get(Trace)
+    return found or cache.beside.setdefault(Trace, Trace())
 
 
 def _chain(config: Mapping[str, Any]) -> Any:
