@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_KEPT = 300
+_KEPT = 600
 _SECRETS = (
     (re.compile(r"\b((?:Bearer|Basic)\s+)[\w.~+/=-]{4,}", re.IGNORECASE), r"\1***"),
     (
@@ -22,7 +22,7 @@ _SECRETS = (
 
 
 def redacted(error: BaseException) -> str:
-    """The error's type and message, keys and passwords masked, at most some 300 characters."""
+    """The error's type and message, keys and passwords masked, at most some 600 characters."""
     text = str(error)
     for pattern, mask in _SECRETS:
         text = pattern.sub(mask, text)
