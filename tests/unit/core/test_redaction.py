@@ -41,7 +41,7 @@ def test_the_rest_stays_readable_and_short():
     assert redacted(ValueError("the token limit of 512 was hit")) == (
         "ValueError: the token limit of 512 was hit"
     )
-    assert len(redacted(ValueError("x" * 5000))) < 400
+    assert len(redacted(ValueError("x" * 5000))) < 700
 
 
 def test_an_embedders_error_is_logged_without_its_key(caplog):
