@@ -127,14 +127,19 @@ def _pages(entries: Iterator[Entry], size: int) -> Iterator[list[Entry]]:
         yield page
 
 
-def _copy_page(state: Copied, page: Sequence[Entry], target: EntryStore, now: float) -> Copied:
-    alive = [entry for entry in page if not entry.expired(now)]
-    there = target.get([entry.key for entry in alive])
-    wanted = [
+def lacking(record: EntryStore, page: Sequence[Entry]) -> list[Entry]:
+    """Those of a page that the record has not, or has older ones of."""
+    there = record.get([entry.key for entry in page])
+    return [
         entry
-        for entry in alive
+        for entry in page
         if (held := there.get(entry.key)) is None or held.created < entry.created
     ]
+
+
+def _copy_page(state: Copied, page: Sequence[Entry], target: EntryStore, now: float) -> Copied:
+    alive = [entry for entry in page if not entry.expired(now)]
+    wanted = lacking(target, alive)
     if wanted:
         target.put(wanted)
     return replace(

@@ -10,11 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from children import in_child
 
 from semcache_core import SemanticCache
 from semcache_core.embedders.testing import HashEmbedder
@@ -213,21 +214,6 @@ def test_folder_that_cannot_be_made_again(tmp_path: Path, caplog: pytest.LogCapt
 
 
 # -- full ---------------------------------------------------------------------------------------
-
-
-def in_child(work: Callable[[], None]) -> None:
-    """Run `work` in a child process of its own, whose limits may be changed."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

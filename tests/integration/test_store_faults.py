@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import in_child
 from store_values import Wide, entry, wide
 
 from semcache_core.entries.sqlite import open_sqlite
@@ -253,21 +254,6 @@ def test_nothing_there_and_nothing_can_be_made(public: Path) -> None:
 
 
 # -- full ---------------------------------------------------------------------------------------
-
-
-def in_child(work: Callable[[], None]) -> None:
-    """Run `work` in a child process of its own, whose limits may be changed."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def until_full(store: Store) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from semcache_core.copying import lacking
 from semcache_core.envelope import unseal
 from semcache_core.errors import ConfigError, IncompatibleError, PayloadError
 from semcache_core.models import Entry, Vector
@@ -219,12 +220,7 @@ def _payload(row: dict[str, Any], where: str) -> bytes:
 
 
 def _put(record: EntryStore, page: list[Entry], state: Imported) -> Imported:
-    there = record.get([entry.key for entry in page])
-    wanted = [
-        entry
-        for entry in page
-        if (held := there.get(entry.key)) is None or held.created < entry.created
-    ]
+    wanted = lacking(record, page)
     if wanted:
         record.put(wanted)
     stored, present = len(wanted), len(page) - len(wanted)
