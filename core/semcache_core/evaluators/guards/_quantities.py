@@ -162,7 +162,7 @@ def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
 def _roman(tokens: Sequence[Token], at: int) -> int:
     """The value of a Roman numeral behind what it numbers ("Part II", "Henry V"); else 0."""
     value = _ROMAN.get(tokens[at].text, 0)
-    if not value or at == 0 or not tokens[at - 1].text.isalpha():
+    if not value or at == 0 or tokens[at].glued or not tokens[at - 1].text.isalpha():
         return 0
     before, after = tokens[at - 1], tokens[at + 1].text if at + 1 < len(tokens) else ""
     if tokens[at].text in _WORDS_TOO:
