@@ -191,7 +191,7 @@ class SemanticCache(Core, BaseCache):
         from langchain_semcache.importing import read_sqlite_cache, stored
 
         rows, how = read_sqlite_cache(path), {"overwrite": overwrite, "progress": progress}
-        return stored(self, self._parts, self._plan, rows, **how)  # type: ignore[arg-type]  # by name
+        return stored(self._parts, self._plan, rows, **how)  # type: ignore[arg-type]  # by name
 
     def report_wrong(self, response: Any) -> None:
         """This answer was wrong, or cannot be parsed: never serve it for that prompt again.

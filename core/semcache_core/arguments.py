@@ -57,6 +57,12 @@ _OPTIONAL = {
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         "evaluator": _Rule(_has("score", "ascore"), "an Evaluator (semcache_core.evaluators)"),
+        "namespace": _Rule(
+            lambda value: isinstance(value, str) or callable(value), "a str or a callable"
+        ),
+        "coalesce": _Rule(
+            lambda value: value in (True, False, "semantic"), "True, False or 'semantic'"
+        ),
         "judge": _Rule(_has("same", "asame"), "a Judge (semcache_core.judges)"),
         "shadow": _Rule(lambda value: isinstance(value, bool), "True or False"),
         "seed": _Rule(_whole(-math.inf), "a whole number"),

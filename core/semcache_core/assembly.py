@@ -15,9 +15,11 @@ from semcache_core.evaluators import (
     default_evaluator,
 )
 from semcache_core.flow import Parts
+from semcache_core.judges import EqualAnswers
+from semcache_core.learning import Learning
 from semcache_core.policies import make_policy
 from semcache_core.postprocess import make_chooser
-from semcache_core.protocols import Clock, Evaluator, Policy
+from semcache_core.protocols import Clock, Evaluator, Judge, Policy
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
 from semcache_core.store import open_store
@@ -71,3 +73,9 @@ def assemble(
         shadow=shadow,
         variety=variety,
     )
+
+
+def learning_of(parts: Parts, judge: Judge | None) -> Learning:
+    """What learns beside these parts; without a judge only equal texts are the same answer."""
+    judged_by = judge or EqualAnswers()
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, parts.evaluator.name)
