@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from semcache_core import telemetry, warming
+from semcache_core import telemetry
 from semcache_core.control import Control
 from semcache_core.flow import TOO_LONG, Parts
 from semcache_core.lru import LRU
@@ -24,9 +24,7 @@ class Noting:
         self._warned = False
 
     def note(self, outcome: Outcome, control: Control, seconds: float) -> None:
-        """Count a lookup and tell of it; one that only warms the cache is none."""
-        if warming.running() is not None:
-            return
+        """Count a lookup and tell of it."""
         if isinstance(outcome, Hit):
             self._hit(outcome, control, seconds)
         else:

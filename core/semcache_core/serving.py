@@ -89,8 +89,9 @@ class Serving:
         return glanced(self._parts, prompt, codec, control)
 
     def note(self, outcome: Outcome, control: Control, seconds: float = 0.0) -> None:
-        """Count a lookup and tell whoever asked to be told."""
-        self._noting.note(outcome, control, seconds)
+        """Count a lookup and tell whoever asked to be told; one that warms the cache is none."""
+        if warming.running() is None:
+            self._noting.note(outcome, control, seconds)
 
     def saving(
         self,
