@@ -129,8 +129,11 @@ def _storage_names() -> set[str]:
 
 
 def _named(function: Any) -> set[str]:
+    """What a caller can give by name; the parts that classes hand their bases are not."""
     parameters = inspect.signature(function).parameters.values()
-    return {one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+    return {
+        one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    }
 
 
 def _unknown(kind: type, name: str, storage: set[str]) -> str:

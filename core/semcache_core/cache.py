@@ -128,7 +128,7 @@ class SemanticCache(Lifetime, Serving):
             clock=clock,
             **storage,
         )
-        super().__init__(parts, learning_of(parts, judge), following=next_cache, coalesce=coalesce)
+        super().__init__(parts, learning_of(parts, judge), next_cache, coalesce)
         self._namespace = namespace
         self.beside: dict[type, Any] = {}  # what adapters keep with this cache, by its type
 

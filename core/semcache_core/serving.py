@@ -33,7 +33,7 @@ class Serving:
     """Nothing here raises for a part that fails."""
 
     def __init__(
-        self, parts: Parts, learning: Learning, *, following: Serving | None, coalesce: bool | str
+        self, parts: Parts, learning: Learning, following: Serving | None, coalesce: bool | str, /
     ) -> None:
         self._parts = parts
         self._learning = learning
