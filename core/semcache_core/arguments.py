@@ -68,6 +68,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
         "seed": _Rule(_whole(-math.inf), "a whole number"),
         "answers": _Rule(_whole(1), "a whole number of at least 1"),
         "top_k": _Rule(_whole(1), "a whole number of at least 1"),
+        "batch": _Rule(_whole(1), "a whole number of at least 1"),
         "clock": _Rule(callable, "a function that returns seconds since the epoch"),
         "max_entries": _Rule(_whole(1), "a whole number of at least 1, or None"),
         "max_bytes": _Rule(_number(1), "a number of at least 1, a text like '1GB', or None"),
@@ -105,11 +106,12 @@ def settled(kind: type, path: object, storage: Mapping[str, Any], **others: Any)
     for name, read in amounts.items():
         if name in made:
             made[name] = read(name, made[name])
-    _check(made | others)
+    check(**made, **others)
     return made
 
 
-def _check(given: Mapping[str, Any]) -> None:
+def check(**given: Any) -> None:
+    """Raises `ConfigError` for a value that the argument of this name cannot have."""
     for name, value in given.items():
         rule = _RULES.get(name)
         if rule is None or (value is None and name in _OPTIONAL):

@@ -8,7 +8,6 @@ from typing import Any
 
 from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
-from semcache_core.errors import ConfigError
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
     RECOMMENDED_THRESHOLD,
@@ -44,8 +43,6 @@ def assemble(
     **storage: Any,
 ) -> Parts:
     """Raises `ConfigError` for arguments that cannot work, `StoreError` for an unusable path."""
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigError(f"top_k: {top_k!r} was given; it must be a whole number of at least 1")
     made = make_embedder(embedder)
     judged_by = evaluator if evaluator is not None else default_evaluator(made)
     decided_by = make_policy(

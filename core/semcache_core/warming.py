@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from semcache_core.arguments import check
 from semcache_core.envelope import seal
 from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.flow import Parts, exact_only
@@ -156,8 +157,7 @@ def warm(
     progress: Progress | None,
 ) -> Warmed:
     """What `SemanticCache.warm` does, `batch` pairs at a time."""
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ConfigError(f"batch: {batch!r} was given; give a whole number of at least 1")
+    check(batch=batch)
     state, numbered = Warmed(), enumerate(pairs, 1)
     while some := list(islice(numbered, batch)):
         found = [one for number, pair in some for one in _found(parts.store, number, pair, call)]
