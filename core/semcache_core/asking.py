@@ -11,10 +11,9 @@ from semcache_core.control import SWITCHED_OFF, UNKEYED, Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Outcome, Prompt, Reason
 from semcache_core.protocols import Codec
-from semcache_core.serving import Serving
+from semcache_core.serving import Rules, Serving
 from semcache_core.singleflight import PATIENCE, Flight, Landing
 from semcache_core.steps import Flow, step
-from semcache_core.updates import Rules
 
 T = TypeVar("T")
 

@@ -19,11 +19,10 @@ from semcache_core.explain import Explanation
 from semcache_core.keys import make_prompt
 from semcache_core.learning import Label
 from semcache_core.lifetime import Lifetime
-from semcache_core.lookups import explained
 from semcache_core.models import Hit, Outcome, Prompt
 from semcache_core.namespaces import Namespace, running
 from semcache_core.protocols import Clock, Codec, Evaluator, Judge, Policy
-from semcache_core.serving import Serving
+from semcache_core.serving import Serving, explained
 from semcache_core.stats import Stats
 from semcache_core.steps import arun, blocking, run
 from semcache_core.together import Calls, asking_all

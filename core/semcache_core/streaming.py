@@ -34,9 +34,8 @@ from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Prompt, Reason
 from semcache_core.protocols import Codec
 from semcache_core.relay import AsyncRelay, AsyncSource, Relay
-from semcache_core.serving import Serving
+from semcache_core.serving import Rules, Serving
 from semcache_core.steps import Flow, arun, run
-from semcache_core.updates import Rules
 
 A = TypeVar("A")
 C = TypeVar("C")

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
 
-from semcache_core import updates, warming
+from semcache_core import warming
 from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.flow import Parts, answering
 from semcache_core.learning import Learning
-from semcache_core.lookups import glanced, looked
 from semcache_core.models import Hit, Miss, Outcome, Prompt, Reason
-from semcache_core.noting import Noting
 from semcache_core.protocols import Codec
 from semcache_core.redaction import redacted
 from semcache_core.relay import Relays
+from semcache_core.serving import updates
+from semcache_core.serving.lookups import glanced, looked
+from semcache_core.serving.noting import Noting
 from semcache_core.singleflight import Flight, Flights
 from semcache_core.steps import Flow
 
