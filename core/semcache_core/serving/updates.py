@@ -55,8 +55,7 @@ def stored(
         if why := rules.keepable(answer):
             parts.recorder.not_stored(why)
             return None
-        anew = not control.read  # in place of what is there
-        entry = yield from _kept(parts, prompt, answer, codec, anew=anew, rules=rules, miss=miss)
+        entry = yield from _kept(parts, prompt, answer, codec, control, rules=rules, miss=miss)
     except Exception as error:  # noqa: BLE001  # the answer is the caller's; caching it is ours
         not_kept(parts, error)
         return None
@@ -75,8 +74,8 @@ def _kept(
     prompt: Prompt,
     answer: T,
     codec: Codec[T],
+    control: Control,
     *,
-    anew: bool,
     rules: Rules[T],
     miss: Miss | None,
 ) -> Flow[Entry]:
@@ -84,7 +83,7 @@ def _kept(
         prompt = replace(prompt, query=None, exact_only=why)
     payload = seal(codec.name, codec.encode(answer))
     tokens = rules.tokens if isinstance(rules.tokens, int) else rules.tokens(answer)
-    key = yield from place_for(parts, prompt, anew=anew)
+    key = yield from place_for(parts, prompt, anew=not control.read)
     return (
         yield from keep(parts, prompt, payload, key=key, tokens=tokens, ttl=rules.ttl, miss=miss)
     )
