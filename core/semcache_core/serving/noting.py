@@ -23,17 +23,8 @@ class Noting:
         self._recent: LRU[tuple[str, str], Hit] = LRU(1024)
         self._warned = False
 
-    def note(self, outcome: Outcome, control: Control, seconds: float) -> None:
-        """Count a lookup and tell of it."""
-        if isinstance(outcome, Hit):
-            self._hit(outcome, control, seconds)
-        else:
-            self._parts.recorder.miss(outcome, seconds)
-            telemetry.lookup(outcome, seconds)
-            self._warn_once(outcome)
-            _tell(control.on_miss, outcome)
-
-    def _hit(self, hit: Hit, control: Control, seconds: float) -> None:
+    def hit(self, hit: Hit, control: Control, seconds: float) -> None:
+        """A lookup that was answered."""
         parts = self._parts
         parts.recorder.hit(hit, seconds)
         telemetry.lookup(hit, seconds)
@@ -42,7 +33,16 @@ class Noting:
             self._recent.put((hit.prompt.key, hit.id), hit)
         if control.session is not None:
             parts.sessions.note(control.session, hit.entry.key)
-        _tell(control.on_hit, hit)
+        if control.on_hit is not None:
+            _tell(control.on_hit, hit)
+
+    def miss(self, miss: Miss, control: Control, seconds: float) -> None:
+        """A lookup that was not."""
+        self._parts.recorder.miss(miss, seconds)
+        telemetry.lookup(miss, seconds)
+        self._warn_once(miss)
+        if control.on_miss is not None:
+            _tell(control.on_miss, miss)
 
     def served(self, prompt: str, entry: str) -> Hit | None:
         """The hit that was served for the prompt with this key, if that was not long ago."""
@@ -58,9 +58,8 @@ class Noting:
             )
 
 
-def _tell(callback: Callable[[Any], Any] | None, outcome: Outcome) -> None:
-    if callback is not None:
-        try:
-            callback(outcome)
-        except Exception as error:  # noqa: BLE001  # the user's callback is not the user's call
-            log.warning("semcache: a callback failed: %r", error)
+def _tell(callback: Callable[[Any], Any], outcome: Outcome) -> None:
+    try:
+        callback(outcome)
+    except Exception as error:  # noqa: BLE001  # the user's callback is not the user's call
+        log.warning("semcache: a callback failed: %r", error)

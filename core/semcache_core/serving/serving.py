@@ -91,8 +91,12 @@ class Serving:
 
     def note(self, outcome: Outcome, control: Control, seconds: float = 0.0) -> None:
         """Count a lookup and tell whoever asked to be told; one that warms the cache is none."""
-        if warming.running() is None:
-            self._noting.note(outcome, control, seconds)
+        if warming.running() is not None:
+            return
+        if isinstance(outcome, Hit):
+            self._noting.hit(outcome, control, seconds)
+        else:
+            self._noting.miss(outcome, control, seconds)
 
     def saving(
         self,
