@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from semcache_core.evaluators.guards import _lexicon
-
-if TYPE_CHECKING:
-    from semcache_core.evaluators.guards._text import Token
+from semcache_core.evaluators.guards._token import Token
 
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _SCALES = {"k": 1_000, "m": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000, "mn": 1_000_000}

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from semcache_core.evaluators.guards import _lexicon, _quantities
 from semcache_core.evaluators.guards._stem import stem
+from semcache_core.evaluators.guards._token import Token
 
 R = TypeVar("R")
 
@@ -45,15 +46,6 @@ class Word(NamedTuple):
     """Synonym groups."""
     known: bool
     """Whether the word is in the list of English words, so that it is hardly a typo."""
-
-
-class Token(NamedTuple):
-    """A piece of the raw text."""
-
-    text: str
-    capital: bool
-    glued: bool
-    """Directly after the token before it, without a space: "5km", "sin(x)"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
