@@ -32,7 +32,7 @@ from benchmarks.questions import (
     stream,
 )
 from benchmarks.rates import ranked
-from benchmarks.train_verifier import own_traps
+from benchmarks.train_verifier import harder_traps, own_traps
 from semcache_core.embedders import make_embedder
 from semcache_core.evaluation import Share
 from semcache_core.evaluators import (
@@ -206,6 +206,7 @@ def data_sets(embedder: Embedder, pairs: int) -> list[Pairs]:
     found = [
         labelled("kmemo_tuned", "Kmemo, typed traps (the verifier was trained on them too)"),
         own_traps(learnt=False),
+        harder_traps(learnt=False),
         labelled("qqp_pairs", "QQP", pairs),
         labelled("paws_en_half", "PAWS-X English"),
         mock(embedder),
@@ -231,11 +232,11 @@ def main() -> None:
     for pairs in sets:
         on_pairs(embedder, pairs, compared)
     default = next(stack for stack in compared if stack.name == "**default**")
-    for traps in sets[:2]:
+    for traps in sets[:3]:
         by_kind(embedder, traps, default)
     print("\n### Guards alone, of candidates at cosine .85 and above\n")
     print("| | near misses refused | paraphrases kept |\n|---|---|---|")
-    for traps in sets[:2]:
+    for traps in sets[:3]:
         guards_alone(embedder, traps)
     streams = [
         stream(embedder, "snips_4_intents", "SNIPS, strict slots", options.stream),

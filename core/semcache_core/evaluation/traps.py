@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -19,6 +19,8 @@ class Group:
     """Other wordings: one answer serves all of them."""
     near: tuple[tuple[str, str], ...]
     """Kind and question of each near miss: another answer is right."""
+    learnt: bool
+    """Whether the shipped verifier was trained on it; the others are for checking it."""
 
     def pairs(self) -> Iterator[Pair]:
         """Every wording against the question and the next wording, every near miss against both."""
@@ -30,32 +32,45 @@ class Group:
             yield Pair(text, self.question, False, kind)
             yield Pair(text, self.same[number % len(self.same)], False, kind)
 
-    @property
-    def learnt(self) -> bool:
-        """Whether the shipped verifier was trained on it; the other half is for checking it."""
-        return hashlib.sha256(self.question.encode()).digest()[-1] % 2 == 0
-
 
 def groups() -> list[Group]:
-    """All groups of this package, some 150 in many domains."""
-    text = files(__package__).joinpath("data").joinpath("traps.txt").read_text(encoding="utf-8")
-    return list(_parsed(line for line in text.splitlines() if line and line[0] != "#"))
+    """The groups of this package, some 150 in many domains, half of them learnt from."""
+    return list(_parsed(_lines("traps.txt"), _every_other))
 
 
-def traps(kinds: Iterable[str] | None = None) -> list[Pair]:
-    """The pairs of all groups; only near misses of these kinds, and all paraphrases, if given."""
+def harder_groups() -> list[Group]:
+    """500 groups learnt from and 60 others: wordings far apart, near misses close by."""
+    learnt = _parsed(_lines("harder.txt"), lambda _: True)
+    return [*learnt, *_parsed(_lines("harder_unseen.txt"), lambda _: False)]
+
+
+def traps(kinds: Iterable[str] | None = None, *, harder: bool = False) -> list[Pair]:
+    """The pairs of all groups; only near misses of these kinds, and all paraphrases, if given.
+
+    `harder`: those of `harder_groups` instead.
+    """
     wanted = None if kinds is None else frozenset(kinds)
-    pairs = (pair for group in groups() for pair in group.pairs())
+    chosen = harder_groups() if harder else groups()
+    pairs = (pair for group in chosen for pair in group.pairs())
     return [pair for pair in pairs if wanted is None or pair.same or pair.kind in wanted]
 
 
-def _parsed(lines: Iterable[str]) -> Iterator[Group]:
+def _lines(name: str) -> Iterator[str]:
+    text = files(__package__).joinpath("data").joinpath(name).read_text(encoding="utf-8")
+    return (line for line in text.splitlines() if line and line[0] != "#")
+
+
+def _every_other(question: str) -> bool:
+    return hashlib.sha256(question.encode()).digest()[-1] % 2 == 0
+
+
+def _parsed(lines: Iterable[str], learnt: Callable[[str], bool]) -> Iterator[Group]:
     question, same, near = "", [], []  # type: str, list[str], list[tuple[str, str]]
     for line in lines:
         mark, text = line[0], line[1:].strip()
         if mark == "Q":
             if question:
-                yield Group(question, tuple(same), tuple(near))
+                yield Group(question, tuple(same), tuple(near), learnt(question))
             question, same, near = text, [], []
         elif mark == "+":
             same.append(text)
@@ -63,4 +78,4 @@ def _parsed(lines: Iterable[str]) -> Iterator[Group]:
             kind, _, other = text.partition(" ")
             near.append((kind, other))
     if question:
-        yield Group(question, tuple(same), tuple(near))
+        yield Group(question, tuple(same), tuple(near), learnt(question))

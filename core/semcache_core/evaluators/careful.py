@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from semcache_core.evaluators._base import BaseEvaluator
 from semcache_core.evaluators.guards import Guards, wording
-from semcache_core.evaluators.guards._pair import pair_of
+from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.models import Candidate, Query, Score
 
-CROWD = 3
-"""As many other candidates that differ make a crowd of look-alikes."""
+FRAME = 2
+"""Words on each side by which a look-alike differs: one frame, another name or value in it.
+
+Neighbours that say the rest otherwise too are merely of one subject. Counting those as well cost
+more than half of the hits on a cache of 1,000 questions of one field, and none of the false ones.
+"""
 NEAR = 0.65
 """Cosine from which another candidate counts."""
 DOUBT = 0.6
@@ -26,7 +30,7 @@ class Careful(BaseEvaluator):
     """The default: three looks at each candidate, none of which runs a model.
 
     Guards reject. The verifier scores what they let pass. Two orders ("play some jazz"), and
-    questions among many look-alikes, must agree word for word (`guards.wording`) or their score is
+    questions beside a look-alike, must agree word for word (`guards.wording`) or their score is
     multiplied by `DOUBT`: in traffic of names and values the nearest question is mostly another
     one. Crowds are what local scaling (Zelnik-Manor and Perona 2004) corrects distances for; here
     only neighbours that differ count, so that one question asked in many ways is no crowd.
@@ -47,7 +51,7 @@ class Careful(BaseEvaluator):
         differing = _differing(query, candidates, guarded)
         crowd = sum(differing)
         return [
-            self._judged(query, one, looks, crowd=crowd - differs >= CROWD)
+            self._judged(query, one, looks, crowd=crowd > differs)
             for one, looks, differs in zip(candidates, guarded, differing, strict=True)
         ]
 
@@ -66,12 +70,17 @@ class Careful(BaseEvaluator):
 def _differing(
     query: Query, candidates: Sequence[Candidate], guarded: Sequence[Score]
 ) -> list[bool]:
-    """Which candidates are near the query, and not the same word for word."""
-    near = [one.similarity >= NEAR for one in candidates]
-    if sum(near) <= CROWD:
-        return [False] * len(near)
+    """Which candidates are look-alikes: near the query, in its frame, and not the same."""
+    if len(candidates) < 2:
+        return [False] * len(candidates)
     return [
-        is_near
-        and (looks.rejected or bool(wording.unequal(pair_of(query.text, one.entry.query or ""))))
-        for one, looks, is_near in zip(candidates, guarded, near, strict=True)
+        one.similarity >= NEAR
+        and _lookalike(pair_of(query.text, one.entry.query or ""), rejected=looks.rejected)
+        for one, looks in zip(candidates, guarded, strict=True)
     ]
+
+
+def _lookalike(pair: Pair, *, rejected: bool) -> bool:
+    if max(len(pair.left_a), len(pair.left_b)) > FRAME:
+        return False
+    return rejected or bool(wording.unequal(pair))

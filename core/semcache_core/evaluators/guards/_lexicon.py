@@ -47,6 +47,12 @@ def spelling() -> dict[str, Phrase]:
 
 
 @cache
+def light() -> frozenset[str]:
+    """Words of framing: "explain", "steps", "the city of"."""
+    return frozenset(word for line in lines("light.txt") for word in _members(line))
+
+
+@cache
 def irregular() -> dict[str, str]:
     """Forms that no ending tells, with their base: "frozen", "freeze"."""
     pairs = (line.split("|") for line in lines("irregular.txt"))

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
     r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
 )
 _ENDS = frozenset(".?!;\n")
+_CODES = {"US": "usa"}
 _COMMON = 2_000
 """Frequency rank up to which a capital letter makes no name ("the World Bank's Family Days")."""
 _CACHED = 1_000
@@ -130,11 +131,19 @@ def _tokens(raw: str) -> list[Token]:
         capital = word[0].isupper() and word != "I"
         capitals += capital
         glued = match.start() == end or text[end : match.start()] == "("
-        found.append(Token(word.lower(), capital and not opening, glued))
+        found.append(Token(_lowered(word), capital and not opening, glued))
         end, opening = match.end(), word in _ENDS
     if capitals * 2 > len(found) > 3:
-        return [token._replace(capital=False) for token in found]
+        return [token._replace(text=token.text.lower(), capital=False) for token in found]
     return found
+
+
+def _lowered(word: str) -> str:
+    """In lower case, but for codes that look like small words: Maine is not me."""
+    small = word.lower()
+    if len(word) == 2 and word.isupper() and word != "AM" and small in _lexicon.english():
+        return _CODES.get(word, word)
+    return small
 
 
 def _expanded(tokens: Sequence[Token]) -> Iterator[Token]:

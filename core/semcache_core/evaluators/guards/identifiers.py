@@ -28,7 +28,7 @@ def differ(pair: Pair) -> str:
 
 
 def _signs_differ(pair: Pair) -> str:
-    """As in "x^2 + 5x = 0" and "x^2 - 5x = 0", or in \\b and \\B, where the case matters."""
+    """As in "x^2 + 5x = 0" and "x^2 - 5x = 0", or in a regex, where `/b` is not `/B`."""
     a, b = _signs(pair.a), _signs(pair.b)
     if not a or not b or a == b:
         return ""

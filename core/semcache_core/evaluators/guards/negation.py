@@ -9,6 +9,8 @@ from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text
 
+_SHORT = 12
+"""Words of a text that says one thing."""
 _STORY = 30
 """Words from which on a text tells how things came about, where a "not" turns nothing round."""
 
@@ -23,14 +25,18 @@ def differ(pair: Pair) -> str:
     plain, negated = (pair.b, pair.a) if pair.a.negated else (pair.a, pair.b)
     if max(len(plain.words), len(negated.words)) > _STORY:
         return ""
-    if _negative_in_itself(plain) or antonyms.opposites(pair):
+    if _negative_in_itself(plain, negated) or antonyms.opposites(pair):
         return ""
     words = _lexicon.negators(negated.language) & negated.every
     return f"negated in one only: {', '.join(sorted(words))}"
 
 
-def _negative_in_itself(text: Text) -> bool:
-    return not text.every.isdisjoint(_inherent()) or not text.stems.isdisjoint(_inherent())
+def _negative_in_itself(plain: Text, negated: Text) -> bool:
+    """Not by a word that a short negated text turns round: "I forgot it", "I did not forget it"."""
+    said = plain.every | plain.stems
+    if len(negated.words) <= _SHORT:
+        said -= negated.every | negated.stems
+    return not said.isdisjoint(_inherent())
 
 
 @cache

@@ -8,6 +8,9 @@ from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._text import Text, noted
 
 _GENERIC = re.compile(r"\byou\b", re.IGNORECASE)
+_DEFINES = re.compile(
+    r"\W{0,9}what(?:'s|s|\s+is|\s+are)\s+(?:(?P<mine>my|our)|an?)\s", re.IGNORECASE
+)
 _MINE = frozenset({"my", "mine", "our", "ours"})
 _YOURS = frozenset({"your", "yours"})
 
@@ -16,6 +19,14 @@ def differ(pair: Pair) -> str:
     """One text speaks of the asker's only, the other of the one asked."""
     if (_mine(pair.a) and _yours(pair.b)) or (_yours(pair.a) and _mine(pair.b)):
         return "whose: my / your"
+    return _defined(pair)
+
+
+def _defined(pair: Pair) -> str:
+    """What an overdraft is, against what mine is."""
+    a, b = _DEFINES.match(pair.a.raw), _DEFINES.match(pair.b.raw)
+    if a and b and bool(a["mine"]) != bool(b["mine"]):
+        return "whose: my / anybody's"
     return ""
 
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from semcache_core.evaluators.guards import _lexicon, constraints
 from semcache_core.evaluators.guards._asked import asked
-from semcache_core.evaluators.guards._pair import Pair, slips
+from semcache_core.evaluators.guards._pair import Pair, Words, slips
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
 SIGNS = MappingProxyType(
@@ -43,23 +43,33 @@ def features(cosine: float, pair: Pair) -> tuple[float, ...]:
     """The numbers, in the order of `SIGNS`.
 
     cosine: of the embeddings. gap: -log(1 - cosine), which tells near ones apart. left: share of
-    what the two texts say, weighted by rarity, that the other does not say; left_one: how much more
-    of it one text has; all_said: there is nothing left. names: names in what is left. constraint:
-    one question narrows the other. asked: they ask for different things, if vaguely. typos: what
-    the cosine lacks of 1, as far as slips explain it: it punishes them too much.
+    what the two texts say, weighted by rarity, that the other does not say, words of framing aside;
+    left_one: how much more of it one text has; all_said: there is nothing left. names: names in
+    what is left. constraint: one question narrows the other. asked: they ask for different things,
+    if vaguely. typos: what the cosine lacks of 1, as far as slips explain it: it punishes them too
+    much.
     """
-    left_a, left_b = _mass(pair.left_a), _mass(pair.left_b)
+    rest_a, rest_b = _telling(pair.left_a, pair.left_b), _telling(pair.left_b, pair.left_a)
+    left_a, left_b = _mass(rest_a), _mass(rest_b)
     return (
         cosine,
         -math.log(max(_CLOSE, 1.0 - cosine)),
         (left_a + left_b) / (_content_mass(pair.a) + _content_mass(pair.b) or 1.0),
         abs(left_a - left_b),
-        float(not (pair.left_a or pair.left_b)),
+        float(not (rest_a or rest_b)),
         float(sum([word.name for word in (*pair.left_a, *pair.left_b)])),
         float(bool(constraints.differ(pair))),
         float(_asks_otherwise(asked(pair.a), asked(pair.b))),
         (1.0 - cosine) * _slipped(pair),
     )
+
+
+def _telling(left: Words, other: Words) -> Words:
+    """What is left of one text; no words of framing, unless something stands in their place."""
+    if other:
+        return left
+    light = _lexicon.light()
+    return tuple(word for word in left if word.text not in light)
 
 
 def _asks_otherwise(a: str, b: str) -> bool:
