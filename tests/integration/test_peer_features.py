@@ -97,7 +97,7 @@ def test_callbacks_of_one_call(minilm: Any) -> None:
 
 
 def test_a_report(minilm: Any) -> None:
-    """GPTCache's report and token counter: hit ratio, misses, tokens, times, behind a chat model."""
+    """GPTCache's report and token counter: hits, misses, tokens, times, behind a chat model."""
     with SemanticCache(embedding=minilm) as cache:
         model = StandInChatModel()
         spent = cached(model, cache).invoke(ASKED).usage_metadata
