@@ -1,12 +1,8 @@
-"""What the leaves of a twin share: the model beneath it, its cache, and what the lookup needs."""
+"""What a twin was made with: the model beneath it, its cache, and what the lookup needs."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from semcache_core.control import Control, changed
@@ -47,22 +43,6 @@ class Twinned:
     def control(self) -> Control:
         """The setting in force for this twin, here and now."""
         return changed(self.reading.control(), dict(self.settings))
-
-
-@lru_cache(maxsize=1024)
-def takes_run_manager(leaf: Callable[..., Any]) -> bool:
-    """Whether a model's method names a run manager; LangChain hands it to no other."""
-    return "run_manager" in signature(leaf).parameters
-
-
-def quiet(run_manager: Any) -> Any:
-    """The run manager without its handlers, still the parent of what the model runs inside.
-
-    Several runs may read one stream, so each run's tokens are announced where they are read.
-    """
-    muted = copy.copy(run_manager)
-    muted.handlers = []
-    return muted
 
 
 def original(model: T) -> T:

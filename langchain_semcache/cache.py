@@ -12,7 +12,6 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache import llm_string as model_string
-from langchain_semcache.control import running_config
 from langchain_semcache.expected import expected
 from langchain_semcache.explaining import AS_JSON, AS_LATEST, request_of
 from langchain_semcache.payload import CODEC, named_anew, served, tokens
@@ -21,6 +20,7 @@ from langchain_semcache.prompts import parse
 from langchain_semcache.question import Hook, question_hook
 from langchain_semcache.reading import Reading, When
 from langchain_semcache.reporting import fresh_mark, mark_of
+from langchain_semcache.running import running_config
 from langchain_semcache.traced import given
 from langchain_semcache.warming import codec_for, warming_through
 from semcache_core.cache import SemanticCache as Core
@@ -191,7 +191,7 @@ class SemanticCache(Core, BaseCache):
         from langchain_semcache.importing import read_sqlite_cache, stored
 
         rows, how = read_sqlite_cache(path), {"overwrite": overwrite, "progress": progress}
-        return stored(self, self._parts, self._plan, rows, **how)  # type: ignore[arg-type]  # by name
+        return stored(self._parts, self._plan, rows, **how)  # type: ignore[arg-type]  # by name
 
     def report_wrong(self, response: Any) -> None:
         """This answer was wrong, or cannot be parsed: never serve it for that prompt again.

@@ -1,80 +1,22 @@
-"""What a run's config says about caching, and wrappers for the nodes of a chain or graph."""
+"""Wrappers for the nodes of a chain or graph: the same with other settings inside."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.config import (
-    RunnableConfig,
-    ensure_config,
-    var_child_runnable_config,
-)
 
-from semcache_core.control import Control, changed, current, settings, using
+from langchain_semcache.asker import original
+from langchain_semcache.chat_model import resettled
+from langchain_semcache.running import CACHED_ONLY, OFF
+from langchain_semcache.stepping import astepped, stepped
+from semcache_core.control import changed, current, settings
 from semcache_core.errors import ConfigError
-
-T = TypeVar("T")
-
-OFF: Mapping[str, Any] = MappingProxyType({"read": False, "write": False})
-CACHED_ONLY: Mapping[str, Any] = MappingProxyType({"read": True, "write": False, "offline": True})
-TAGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "semcache:no_cache": OFF,
-        "semcache:refresh": {"read": False, "write": True},
-        "semcache:read_only": {"read": True, "write": False},
-        "semcache:cached_only": CACHED_ONLY,
-    }
-)
-"""Tags of a run, and the setting that each stands for."""
-_PREFIX = "semcache:"
-KEY = "semcache"
-"""Where a config's `configurable` holds settings: `{"semcache": {"session": "ann"}}`."""
-
-_given: ContextVar[RunnableConfig | None] = ContextVar("semcache_config", default=None)
-
-
-def running_config() -> RunnableConfig:
-    """The config of the run that asks: the model's own, if a twin was called, on its parents'."""
-    return ensure_config(_given.get())
-
-
-def effective() -> Control:
-    """The setting in force, with what the running config changes; raises `ConfigError`."""
-    control = current()
-    for config in (var_child_runnable_config.get(), _given.get()):
-        if config is not None:
-            control = _with_tags(control, config)
-            control = changed(control, (config.get("configurable") or {}).get(KEY) or {})
-    return control
-
-
-def _with_tags(control: Control, config: RunnableConfig) -> Control:
-    for tag in config.get("tags") or ():
-        if tag in TAGS:
-            control = changed(control, TAGS[tag])
-        elif tag.startswith(_PREFIX):
-            raise ConfigError(f"tags: unknown tag {tag!r}; known are {', '.join(TAGS)}")
-    return control
-
-
-@contextmanager
-def called_with(control: Control, config: RunnableConfig | None) -> Iterator[None]:
-    """Make a call's own config and setting known to the lookup inside it."""
-    token = _given.set(config)
-    try:
-        with using(control):
-            yield
-    finally:
-        _given.reset(token)
 
 
 def uncached(runnable: Any) -> Any:
@@ -84,8 +26,6 @@ def uncached(runnable: Any) -> Any:
     function of its signature; any other runnable is wrapped. Raises `ConfigError` for what is none.
     """
     if isinstance(runnable, BaseLanguageModel):
-        from langchain_semcache.chat_model import original, resettled
-
         twin = resettled(runnable, dict(OFF))  # a twin still, which knows of `offline`
         if twin is not None:
             return twin
@@ -106,8 +46,6 @@ def controlled(runnable: Any, **changes: Any) -> Any:
     """The same with other settings inside (the fields of `Control`); raises `ConfigError`."""
     changed(current(), changes)
     if isinstance(runnable, BaseLanguageModel):
-        from langchain_semcache.chat_model import resettled
-
         twin = resettled(runnable, changes)
         if twin is not None:
             return twin
@@ -174,37 +112,3 @@ class Controlled(RunnableBindingBase[Any, Any]):
 
     def _under(self) -> Any:
         return settings(**self.changes)
-
-
-def stepped(items: Iterator[T], frame: Callable[[], Any]) -> Iterator[T]:
-    """Each step of the iteration inside a frame of its own.
-
-    A frame around the whole generator would leak into the consumer between two chunks, and would be
-    left in another context than it was entered when the generator is dropped.
-    """
-    try:
-        while True:
-            with frame():
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
-    finally:
-        if (close := getattr(items, "close", None)) is not None:
-            close()
-
-
-async def astepped(items: AsyncIterator[T], frame: Callable[[], Any]) -> AsyncIterator[T]:
-    """As `stepped`, on the event loop."""
-    try:
-        while True:
-            with frame():
-                try:
-                    item = await items.__anext__()
-                except StopAsyncIteration:
-                    return
-            yield item
-    finally:
-        if (close := getattr(items, "aclose", None)) is not None:
-            await close()

@@ -77,13 +77,13 @@ async def _aevents(
 def _asked(ask: ChatAsk) -> Iterator[Any]:
     ask.limit()
     native = ask.model._stream_chat_model_events  # type: ignore[attr-defined]  # it has it
-    yield from native(ask.messages, stop=ask.stop, **ask.silent())
+    yield from native(ask.asked, stop=ask.stop, **ask.silent())
 
 
 async def _aasked(ask: ChatAsk) -> AsyncIterator[Any]:
     await ask.alimit()
     native = ask.model._astream_chat_model_events  # type: ignore[attr-defined]  # it has it
-    async with aclosing(native(ask.messages, stop=ask.stop, **ask.silent())) as events:
+    async with aclosing(native(ask.asked, stop=ask.stop, **ask.silent())) as events:
         async for event in events:
             yield event
 

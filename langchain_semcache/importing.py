@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from langchain_core.outputs import Generation
 
@@ -20,10 +20,8 @@ from langchain_semcache.planning import Plan
 from semcache_core.envelope import seal
 from semcache_core.errors import ConfigError, PayloadError
 from semcache_core.flow import Parts
+from semcache_core.store import Store
 from semcache_core.warming import BATCH, Found, Progress, Warmed, kept
-
-if TYPE_CHECKING:
-    from langchain_semcache.cache import SemanticCache
 
 log = logging.getLogger("semcache")
 TABLE = "full_llm_cache"
@@ -69,7 +67,6 @@ Reads = Callable[[str, str], "Plan | None"]
 
 
 def stored(
-    cache: SemanticCache,
     parts: Parts,
     plan: Reads,
     rows: Iterator[Row],
@@ -80,14 +77,14 @@ def stored(
     """Store the rows; those that would not be kept if they were fresh are left out."""
     state = Warmed()
     while some := list(islice(rows, BATCH)):
-        found = [one for row in some if (one := _found(cache, plan, row)) is not None]
+        found = [one for row in some if (one := _found(parts.store, plan, row)) is not None]
         state = kept(parts, found, replace(state, pairs=state.pairs + len(some)), overwrite)
         if progress is not None:
             progress(state)
     return state
 
 
-def _found(cache: SemanticCache, read: Reads, row: Row) -> Found | None:
+def _found(store: Store, read: Reads, row: Row) -> Found | None:
     if row.wrong:
         log.warning("semcache: a row of the old cache cannot be read: %s", row.wrong)
         return None
@@ -98,4 +95,4 @@ def _found(cache: SemanticCache, read: Reads, row: Row) -> Found | None:
     if why := plan.exact_only(row.generations):
         prompt = replace(prompt, query=None, exact_only=why)
     payload = seal(CODEC.name, CODEC.encode(row.generations))
-    return Found(cache, prompt, payload, tokens(row.generations))
+    return Found(store, prompt, payload, tokens(row.generations))

@@ -1,21 +1,16 @@
-"""The leaves of a chat model's twin: `_generate`, `_stream`, their asynchronous forms, and events.
-
-`_stream` and `_astream` are replaced only where the model can stream: LangChain takes their
-presence for the ability.
-"""
+"""The leaves of a chat model's twin: `_generate`, `_stream`, and their asynchronous forms."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_semcache.asker import TWIN, Twinned, original, quiet, takes_run_manager
+from langchain_semcache.leaf import Ask, replaced
 from langchain_semcache.payload import ID, fresh, served
 from langchain_semcache.planning import Plan
 from langchain_semcache.replay import chat_chunks
@@ -35,57 +30,41 @@ G = TypeVar("G", bound=ChatGeneration)
 
 def leaves_of(kind: type[BaseChatModel]) -> dict[str, Any]:
     """What a twin of this class has in place of the model's own."""
-    streams = kind._stream is not BaseChatModel._stream
-    found: dict[str, Any] = {"_generate": _generate, "_agenerate": _agenerate}
-    if streams:
-        found["_stream"] = _stream
-    if streams or kind._astream is not BaseChatModel._astream:
-        found["_astream"] = _astream
-    return found
+    ours = {"_generate": _generate, "_agenerate": _agenerate}
+    return replaced(kind, BaseChatModel, ours | {"_stream": _stream, "_astream": _astream})
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAsk:
-    """One call of a leaf, to be made on the model beneath the twin if the cache has no answer."""
+class ChatAsk(Ask[BaseChatModel, list[BaseMessage]]):
+    """Messages in, one result out."""
 
-    how: Twinned
-    model: BaseChatModel
-    messages: list[BaseMessage]
-    stop: list[str] | None
-    kwargs: dict[str, Any]
-    run_manager: Any = None
-
-    @classmethod
-    def of(cls, twin: BaseChatModel, *asked: Any) -> ChatAsk:
-        """`asked` is messages, stop, the other arguments, and the run manager, if any."""
-        return cls(getattr(type(twin), TWIN), original(twin), *asked)
+    __slots__ = ()
 
     def plan(self) -> Plan | None:
         """What to do with this call; None: nothing but to make it."""
-        return chat_plan(self.how, self.model, self.messages, self.stop, self.kwargs)
+        return chat_plan(self.how, self.model, self.asked, self.stop, self.kwargs)
 
     def generate(self) -> ChatResult:
         """The model's own answer. The rate limiter is passed here, so that hits do not wait."""
         self.limit()
-        given = self._given(self.model._generate)
-        return self.model._generate(self.messages, self.stop, **given)
+        given = self.given(self.model._generate)
+        return self.model._generate(self.asked, self.stop, **given)
 
     async def agenerate(self) -> ChatResult:
         """As `generate`, on the event loop."""
         await self.alimit()
-        given = self._given(self.model._agenerate)
-        return await self.model._agenerate(self.messages, self.stop, **given)
+        given = self.given(self.model._agenerate)
+        return await self.model._agenerate(self.asked, self.stop, **given)
 
     def stream(self) -> Iterator[ChatGenerationChunk]:
         """The model's own chunks."""
         self.limit()
-        yield from self.model._stream(self.messages, self.stop, **self.silent())
+        yield from self.model._stream(self.asked, self.stop, **self.silent())
 
     async def astream(self) -> AsyncIterator[ChatGenerationChunk]:
         """As `stream`, on the event loop."""
         await self.alimit()
         async with aclosing(
-            self.model._astream(self.messages, self.stop, **self.silent())  # type: ignore[type-var]  # a generator
+            self.model._astream(self.asked, self.stop, **self.silent())  # type: ignore[type-var]  # a generator
         ) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -99,16 +78,6 @@ class ChatAsk:
         """As `limit`, on the event loop."""
         if self.model.rate_limiter is not None:
             await self.model.rate_limiter.aacquire(blocking=True)
-
-    def silent(self) -> dict[str, Any]:
-        """The arguments of a stream: its tokens are announced by whoever reads it."""
-        if self.run_manager is None:
-            return self.kwargs
-        return {**self.kwargs, "run_manager": quiet(self.run_manager)}
-
-    def _given(self, leaf: Any) -> dict[str, Any]:
-        named = takes_run_manager(leaf.__func__)
-        return {**self.kwargs, "run_manager": self.run_manager} if named else self.kwargs
 
 
 # -- whole answers -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from langchain_semcache.prompts import Message, QuestionHook, split
 from langchain_semcache.results import generations
 from semcache_core.keys import make_prompt
 from semcache_core.models import Prompt
-from semcache_core.prompts.draft import Shape, check_conversation
+from semcache_core.prompts.shape import Shape, check_conversation
 from semcache_core.turns import Mode, Turns
 
 

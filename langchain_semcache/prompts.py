@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from semcache_core.errors import UncacheableError
-from semcache_core.prompts.draft import Said, Shape
+from semcache_core.prompts.draft import Said
+from semcache_core.prompts.shape import Shape
 from semcache_core.questions import own_question
 
 Message = dict[str, Any]

@@ -11,7 +11,8 @@ from typing import Any
 from langchain_core.runnables.config import RunnableConfig
 
 from langchain_semcache.asker import OF
-from langchain_semcache.control import astepped, called_with, stepped
+from langchain_semcache.running import called_with
+from langchain_semcache.stepping import astepped, stepped
 from semcache_core.control import current
 
 

@@ -10,8 +10,8 @@ from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate, Promp
 
 from langchain_semcache.prompts import Question, QuestionHook
 from semcache_core.errors import ConfigError
-from semcache_core.prompts.draft import Shape
 from semcache_core.prompts.parts import NAMES
+from semcache_core.prompts.shape import Shape
 from semcache_core.prompts.templates import extracted, pattern_of, variables_of
 
 Hook = (

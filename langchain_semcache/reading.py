@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from langchain_core.runnables.config import RunnableConfig
 
-from langchain_semcache.control import OFF, effective, running_config
 from langchain_semcache.planning import Plan, Planner
+from langchain_semcache.running import OFF, effective, running_config
 from semcache_core.cache import SemanticCache as Core
 from semcache_core.control import UNKEYED, Control, changed
 from semcache_core.errors import ConfigError

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.outputs import GenerationChunk, LLMResult
 
-from langchain_semcache.asker import TWIN, Twinned, original, quiet, takes_run_manager
+from langchain_semcache.leaf import Ask, replaced
 from langchain_semcache.payload import MARK, fresh
 from langchain_semcache.planning import Plan
 from langchain_semcache.replay import text_chunks
@@ -29,56 +28,40 @@ if TYPE_CHECKING:
 
 def text_leaves_of(kind: type[BaseLLM]) -> dict[str, Any]:
     """What a twin of this class has in place of the model's own."""
-    streams = kind._stream is not BaseLLM._stream
-    found: dict[str, Any] = {"_generate": _generate, "_agenerate": _agenerate}
-    if streams:
-        found["_stream"] = _stream
-    if streams or kind._astream is not BaseLLM._astream:
-        found["_astream"] = _astream
-    return found
+    ours = {"_generate": _generate, "_agenerate": _agenerate}
+    return replaced(kind, BaseLLM, ours | {"_stream": _stream, "_astream": _astream})
 
 
-@dataclass(frozen=True, slots=True)
-class TextAsk:
-    """One call of a leaf, to be made on the model beneath the twin for what the cache has not."""
+class TextAsk(Ask[BaseLLM, list[str]]):
+    """Prompts in, a result for each out."""
 
-    how: Twinned
-    model: BaseLLM
-    prompts: list[str]
-    stop: list[str] | None
-    kwargs: dict[str, Any]
-    run_manager: Any = None
-
-    @classmethod
-    def of(cls, twin: BaseLLM, *asked: Any) -> TextAsk:
-        """`asked` is prompts, stop, the other arguments, and the run manager, if any."""
-        return cls(getattr(type(twin), TWIN), original(twin), *asked)
+    __slots__ = ()
 
     def plans(self) -> list[Plan | None]:
         """What to do with each prompt."""
         given = self.how, self.model
-        return [text_plan(*given, prompt, self.stop, self.kwargs) for prompt in self.prompts]
+        return [text_plan(*given, prompt, self.stop, self.kwargs) for prompt in self.asked]
 
     def generate(self, numbers: list[int]) -> list[LLMResult]:
         """The model's own answers to some of the prompts."""
-        given = self._given(self.model._generate)
-        chosen = [self.prompts[number] for number in numbers]
+        given = self.given(self.model._generate)
+        chosen = [self.asked[number] for number in numbers]
         return self.model._generate(chosen, self.stop, **given).flatten()
 
     async def agenerate(self, numbers: list[int]) -> list[LLMResult]:
         """As `generate`, on the event loop."""
-        given = self._given(self.model._agenerate)
-        chosen = [self.prompts[number] for number in numbers]
+        given = self.given(self.model._agenerate)
+        chosen = [self.asked[number] for number in numbers]
         return (await self.model._agenerate(chosen, self.stop, **given)).flatten()
 
     def stream(self) -> Iterator[GenerationChunk]:
         """The model's own chunks."""
-        yield from self.model._stream(self.prompts[0], self.stop, **self._silent())
+        yield from self.model._stream(self.asked[0], self.stop, **self.silent())
 
     async def astream(self) -> AsyncIterator[GenerationChunk]:
         """As `stream`, on the event loop."""
         async with aclosing(
-            self.model._astream(self.prompts[0], self.stop, **self._silent())  # type: ignore[type-var]  # a generator
+            self.model._astream(self.asked[0], self.stop, **self.silent())  # type: ignore[type-var]  # a generator
         ) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -94,15 +77,6 @@ class TextAsk:
         plan = plans[number]
         rules = {} if plan is None else plan.of_results()
         return Call(TextResults(), lambda: self.generate([number])[0], later, **rules)
-
-    def _given(self, leaf: Any) -> dict[str, Any]:
-        named = takes_run_manager(leaf.__func__)
-        return {**self.kwargs, "run_manager": self.run_manager} if named else self.kwargs
-
-    def _silent(self) -> dict[str, Any]:
-        if self.run_manager is None:
-            return self.kwargs
-        return {**self.kwargs, "run_manager": quiet(self.run_manager)}
 
 
 # -- whole answers -------------------------------------------------------------------------------

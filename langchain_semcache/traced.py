@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from langchain_semcache.control import running_config
+from langchain_semcache.running import running_config
 from semcache_core.lru import LRU
 
 if TYPE_CHECKING:

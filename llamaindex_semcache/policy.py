@@ -15,7 +15,7 @@ from llamaindex_semcache.scope import QUESTIONS, Context, running_scope
 from semcache_core.cache import SemanticCache
 from semcache_core.errors import ConfigError
 from semcache_core.models import Prompt
-from semcache_core.prompts.draft import Shape, check_conversation
+from semcache_core.prompts.shape import Shape, check_conversation
 from semcache_core.turns import Turns
 
 Question = str | Sequence[str] | Hook | Shape | None

@@ -27,7 +27,8 @@ from llamaindex_semcache.scope import (
     masked_messages,
     masked_text,
 )
-from semcache_core.prompts.draft import Said, Shape
+from semcache_core.prompts.draft import Said
+from semcache_core.prompts.shape import Shape
 from semcache_core.questions import own_question
 from semcache_core.turns import Mode, Turns
 

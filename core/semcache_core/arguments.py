@@ -57,11 +57,18 @@ _OPTIONAL = {
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         "evaluator": _Rule(_has("score", "ascore"), "an Evaluator (semcache_core.evaluators)"),
+        "namespace": _Rule(
+            lambda value: isinstance(value, str) or callable(value), "a str or a callable"
+        ),
+        "coalesce": _Rule(
+            lambda value: value in (True, False, "semantic"), "True, False or 'semantic'"
+        ),
         "judge": _Rule(_has("same", "asame"), "a Judge (semcache_core.judges)"),
         "shadow": _Rule(lambda value: isinstance(value, bool), "True or False"),
         "seed": _Rule(_whole(-math.inf), "a whole number"),
         "answers": _Rule(_whole(1), "a whole number of at least 1"),
         "top_k": _Rule(_whole(1), "a whole number of at least 1"),
+        "batch": _Rule(_whole(1), "a whole number of at least 1"),
         "clock": _Rule(callable, "a function that returns seconds since the epoch"),
         "max_entries": _Rule(_whole(1), "a whole number of at least 1, or None"),
         "max_bytes": _Rule(_number(1), "a number of at least 1, a text like '1GB', or None"),
@@ -99,11 +106,12 @@ def settled(kind: type, path: object, storage: Mapping[str, Any], **others: Any)
     for name, read in amounts.items():
         if name in made:
             made[name] = read(name, made[name])
-    _check(made | others)
+    check(**made, **others)
     return made
 
 
-def _check(given: Mapping[str, Any]) -> None:
+def check(**given: Any) -> None:
+    """Raises `ConfigError` for a value that the argument of this name cannot have."""
     for name, value in given.items():
         rule = _RULES.get(name)
         if rule is None or (value is None and name in _OPTIONAL):
@@ -123,8 +131,11 @@ def _storage_names() -> set[str]:
 
 
 def _named(function: Any) -> set[str]:
+    """What a caller can give by name; the parts that classes hand their bases are not."""
     parameters = inspect.signature(function).parameters.values()
-    return {one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+    return {
+        one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    }
 
 
 def _unknown(kind: type, name: str, storage: set[str]) -> str:

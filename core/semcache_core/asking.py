@@ -5,40 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from semcache_core.control import SWITCHED_OFF, UNKEYED, Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Outcome, Prompt, Reason
 from semcache_core.protocols import Codec
+from semcache_core.serving import Rules, Serving
 from semcache_core.singleflight import PATIENCE, Flight, Landing
 from semcache_core.steps import Flow, step
-
-if TYPE_CHECKING:
-    from semcache_core.cache import SemanticCache
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(Rules[T]):
     """How a model is asked, and what its answer is to the cache."""
 
     codec: Codec[T]
     sync: Callable[[], T]
     asynchronous: Callable[[], Awaitable[T]]
-    tokens: Callable[[T], int] = lambda answer: 0
-    """Tokens that the answer cost."""
-    keepable: Callable[[T], str] = lambda answer: ""
-    """Why the answer may not be stored (empty, cut short, filtered); empty if it may."""
-    exact_only: Callable[[T], str] = lambda answer: ""
-    """Why only the same prompt may find this answer (it calls tools, say); empty if meaning may."""
-    ttl: float | None = None
-
-    def rules(self) -> dict[str, Any]:
-        """What `SemanticCache.saving` wants to know."""
-        names = ("tokens", "keepable", "exact_only", "ttl")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +40,7 @@ class Asked(Generic[T]):
 
 
 def asking(
-    cache: SemanticCache, prompt: Prompt | None, call: Call[T], control: Control
+    cache: Serving, prompt: Prompt | None, call: Call[T], control: Control
 ) -> Flow[Asked[T]]:
     """Serve a stored answer, or ask the model (once for all who ask the same now) and store it."""
     if prompt is None or not control.on:
@@ -86,7 +72,7 @@ def asking(
 
 
 def _lead(
-    cache: SemanticCache,
+    cache: Serving,
     call: Call[T],
     control: Control,
     *,
@@ -114,8 +100,6 @@ def _asked(call: Call[T], control: Control, miss: Miss) -> Flow[T]:
     return (yield from step(call.sync, call.asynchronous))
 
 
-def _keeping(
-    cache: SemanticCache, call: Call[T], control: Control, miss: Miss, answer: T
-) -> Flow[bool]:
-    rules = call.rules()
-    return (yield from cache.saving(miss.prompt, answer, call.codec, control, miss=miss, **rules))
+def _keeping(cache: Serving, call: Call[T], control: Control, miss: Miss, answer: T) -> Flow[bool]:
+    how = call.rules() | {"miss": miss}
+    return (yield from cache.saving(miss.prompt, answer, call.codec, control, **how))

@@ -8,16 +8,17 @@ from typing import Any
 
 from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
-from semcache_core.errors import ConfigError
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
     RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
 from semcache_core.flow import Parts
+from semcache_core.judges import EqualAnswers
+from semcache_core.learning import Learning
 from semcache_core.policies import make_policy
 from semcache_core.postprocess import make_chooser
-from semcache_core.protocols import Clock, Evaluator, Policy
+from semcache_core.protocols import Clock, Evaluator, Judge, Policy
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
 from semcache_core.store import open_store
@@ -42,8 +43,6 @@ def assemble(
     **storage: Any,
 ) -> Parts:
     """Raises `ConfigError` for arguments that cannot work, `StoreError` for an unusable path."""
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigError(f"top_k: {top_k!r} was given; it must be a whole number of at least 1")
     made = make_embedder(embedder)
     judged_by = evaluator if evaluator is not None else default_evaluator(made)
     decided_by = make_policy(
@@ -71,3 +70,9 @@ def assemble(
         shadow=shadow,
         variety=variety,
     )
+
+
+def learning_of(parts: Parts, judge: Judge | None) -> Learning:
+    """What learns beside these parts; without a judge only equal texts are the same answer."""
+    judged_by = judge or EqualAnswers()
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, parts.evaluator.name)

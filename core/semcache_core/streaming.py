@@ -27,17 +27,15 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from semcache_core.control import SWITCHED_OFF, UNKEYED, Control, current
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Hit, Miss, Prompt, Reason
 from semcache_core.protocols import Codec
 from semcache_core.relay import AsyncRelay, AsyncSource, Relay
+from semcache_core.serving import Rules, Serving
 from semcache_core.steps import Flow, arun, run
-
-if TYPE_CHECKING:
-    from semcache_core.cache import SemanticCache
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -45,7 +43,7 @@ log = logging.getLogger("semcache")
 
 
 @dataclass(frozen=True, slots=True)
-class StreamCall(Generic[A, C]):
+class StreamCall(Rules[A], Generic[A, C]):
     """How a model is streamed; `A` is the stored answer, `C` one chunk."""
 
     codec: Codec[A]
@@ -56,18 +54,12 @@ class StreamCall(Generic[A, C]):
     """All chunks of one stream into the answer; what it raises means: not stored."""
     replay: Callable[[Hit], Iterable[C]]
     """A stored answer (`hit.answer`) as chunks; an error in it is a miss."""
-    tokens: Callable[[A], int] = lambda answer: 0
-    keepable: Callable[[A], str] = lambda answer: ""
-    """Why the answer may not be stored; empty if it may."""
     copy: Callable[[C], C] = copy.deepcopy
     """Readers change what they are given; the stored answer is made of the chunks as they came."""
-    exact_only: Callable[[A], str] = lambda answer: ""
-    """Why only the same prompt may find this answer (it calls tools, say); empty if meaning may."""
-    ttl: float | None = None
 
 
 def streamed(
-    cache: SemanticCache,
+    cache: Serving,
     prompt: Callable[[], Prompt],
     call: StreamCall[A, C],
     control: Control | None = None,
@@ -78,7 +70,7 @@ def streamed(
 
 
 async def astreamed(
-    cache: SemanticCache,
+    cache: Serving,
     prompt: Callable[[], Prompt],
     call: StreamCall[A, C],
     control: Control | None = None,
@@ -93,7 +85,7 @@ async def astreamed(
 
 @dataclass(frozen=True, slots=True)
 class _Request(Generic[A, C]):
-    cache: SemanticCache
+    cache: Serving
     prompt: Prompt
     call: StreamCall[A, C]
     control: Control
@@ -117,18 +109,8 @@ class _Request(Generic[A, C]):
         except Exception as error:  # noqa: BLE001  # the chunks are the caller's; caching them is ours
             self.cache.not_kept(error)
             return
-        call = self.call
-        yield from self.cache.saving(
-            self.prompt,
-            answer,
-            call.codec,
-            self.control,
-            tokens=call.tokens,
-            keepable=call.keepable,
-            exact_only=call.exact_only,
-            ttl=call.ttl,
-            miss=miss,
-        )
+        how = self.call.rules() | {"miss": miss}
+        yield from self.cache.saving(self.prompt, answer, self.call.codec, self.control, **how)
 
     def copied(self, chunk: C) -> C:
         """A chunk that its reader may change; itself if it cannot be copied."""
@@ -174,7 +156,7 @@ class _Request(Generic[A, C]):
 
 
 def _requested(
-    cache: SemanticCache,
+    cache: Serving,
     prompt: Callable[[], Prompt],
     call: StreamCall[A, C],
     control: Control,

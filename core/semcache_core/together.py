@@ -6,17 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from semcache_core.asking import Asked, Call, asking
 from semcache_core.control import Control
 from semcache_core.errors import OfflineMiss
 from semcache_core.models import Miss, Outcome, Prompt, Reason
+from semcache_core.serving import Serving
 from semcache_core.singleflight import Flight, Landing
 from semcache_core.steps import Flow, step
-
-if TYPE_CHECKING:
-    from semcache_core.cache import SemanticCache
 
 T = TypeVar("T")
 
@@ -40,7 +38,7 @@ class _Wanted:
 
 
 def asking_all(
-    cache: SemanticCache, prompts: Sequence[Prompt | None], calls: Calls[T], control: Control
+    cache: Serving, prompts: Sequence[Prompt | None], calls: Calls[T], control: Control
 ) -> Flow[list[Asked[T]]]:
     """Serve what is stored, ask for the rest at once, then wait for what others are asking for.
 
@@ -62,7 +60,7 @@ def asking_all(
 
 @dataclass(frozen=True, slots=True)
 class _Batch(Generic[T]):
-    cache: SemanticCache
+    cache: Serving
     calls: Calls[T]
     control: Control
     found: dict[int, Asked[T]] = field(default_factory=dict)

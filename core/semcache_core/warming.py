@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from semcache_core.arguments import check
 from semcache_core.envelope import seal
 from semcache_core.errors import ConfigError, UncacheableError
+from semcache_core.flow import Parts, exact_only
 from semcache_core.models import Entry, Hit, Prompt, Reason, Vector
 from semcache_core.protocols import Codec, Embedder
-
-if TYPE_CHECKING:
-    from semcache_core.cache import SemanticCache
-    from semcache_core.flow import Parts
+from semcache_core.store import Store
+from semcache_core.upkeep import record_id
 
 BATCH = 256
 """Pairs whose questions are embedded at once, and whose entries are committed together."""
@@ -90,9 +90,9 @@ Call = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An entry to be: whose it is, under which prompt, and what is kept."""
+    """An entry to be: in whose record, under which prompt, and what is kept."""
 
-    cache: SemanticCache
+    store: Store
     prompt: Prompt
     payload: bytes
     tokens: int = 0
@@ -106,14 +106,14 @@ class Collecting:
     known: Known
     found: list[Found] = field(default_factory=list)
 
-    def hit(self, cache: SemanticCache, prompt: Prompt, codec: Codec[Any]) -> Hit:
+    def hit(self, store: Store, prompt: Prompt, codec: Codec[Any]) -> Hit:
         """The given answer, as this kind of call has it; raises `UncacheableError`."""
         made = getattr(codec, "from_text", None)
         if made is None:
             raise UncacheableError(f"an answer of kind {codec.name!r} cannot be made from a text")
         data = codec.encode(made(self.known.answer))
         payload = seal(codec.name, data)
-        self.found.append(Found(cache, prompt, payload, self.known.tokens, self.known.ttl))
+        self.found.append(Found(store, prompt, payload, self.known.tokens, self.known.ttl))
         entry = Entry(prompt.key, prompt.scope, prompt.namespace, b"", 0.0, prompt.query)
         answer = codec.decode(data)
         return Hit(prompt, entry, 1.0, Reason.EXACT, 0.0, detail="given", answer=answer)
@@ -138,8 +138,16 @@ def collecting(known: Known) -> Iterator[Collecting]:
         _running.reset(token)
 
 
+def check_function(model: Any, system: str | None) -> None:
+    """Raises `ConfigError` for what only a framework's own class can ask."""
+    if system is not None or not (model is None or callable(model)):
+        raise ConfigError(
+            f"model: {model!r} was given; give a function of a question, and any system prompt "
+            "inside it, or use LangChain's or LlamaIndex's SemanticCache"
+        )
+
+
 def warm(
-    cache: SemanticCache,
     parts: Parts,
     pairs: Iterable[Any],
     call: Call,
@@ -149,9 +157,10 @@ def warm(
     progress: Progress | None,
 ) -> Warmed:
     """What `SemanticCache.warm` does, `batch` pairs at a time."""
+    check(batch=batch)
     state, numbered = Warmed(), enumerate(pairs, 1)
     while some := list(islice(numbered, batch)):
-        found = [one for number, pair in some for one in _found(cache, number, pair, call)]
+        found = [one for number, pair in some for one in _found(parts.store, number, pair, call)]
         state = kept(parts, found, replace(state, pairs=state.pairs + len(some)), overwrite)
         if progress is not None:
             progress(state)
@@ -172,25 +181,25 @@ def kept(parts: Parts, found: Sequence[Found], state: Warmed, overwrite: bool) -
     )
 
 
-def _found(cache: SemanticCache, number: int, pair: Any, call: Call) -> list[Found]:
+def _found(store: Store, number: int, pair: Any, call: Call) -> list[Found]:
     try:
         with collecting(Known.of(pair)) as made:
             call(made.known.question)
     except ConfigError as error:
         raise ConfigError(f"pair {number}: {error}") from error
-    return _ours(cache, made, f"pair {number}: ")
+    return _ours(store, made, f"pair {number}: ")
 
 
-def prompts(cache: SemanticCache, question: str, call: Call) -> list[Prompt]:
+def prompts(store: Store, question: str, call: Call) -> list[Prompt]:
     """What a call looks up for a question."""
     with collecting(Known(question, "-")) as made:
         call(question)
-    return [one.prompt for one in _ours(cache, made, "")]
+    return [one.prompt for one in _ours(store, made, "")]
 
 
-def _ours(cache: SemanticCache, made: Collecting, number: str) -> list[Found]:
+def _ours(store: Store, made: Collecting, number: str) -> list[Found]:
     """What was looked up in this cache, or in another one of the same record."""
-    ours = [one for one in made.found if one.cache is cache or _one_record(one.cache, cache)]
+    ours = [one for one in made.found if one.store is store or _one_record(one.store, store)]
     if not ours:
         asked = "a model through another cache" if made.found else "no model through a cache"
         raise ConfigError(
@@ -200,9 +209,8 @@ def _ours(cache: SemanticCache, made: Collecting, number: str) -> list[Found]:
     return ours
 
 
-def _one_record(one: SemanticCache, other: SemanticCache) -> bool:
-    ids = [cache.record_id() for cache in (one, other)]
-    return ids[0] == ids[1] != ""
+def _one_record(one: Store, other: Store) -> bool:
+    return record_id(one) == record_id(other) != ""
 
 
 def _missing(parts: Parts, found: Found) -> bool:
@@ -211,8 +219,6 @@ def _missing(parts: Parts, found: Found) -> bool:
 
 def _entries(parts: Parts, wanted: Sequence[Found]) -> tuple[list[Entry], str]:
     """The entries with their vectors, all embedded at once, and why one has none."""
-    from semcache_core.flow import exact_only
-
     why = {one.prompt.key: exact_only(parts, one.prompt) for one in wanted}
     texts = {one.prompt.query or "" for one in wanted if not why[one.prompt.key]}
     vectors = _vectors(parts.embedder, sorted(texts, key=len))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -24,10 +24,6 @@ from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import default_evaluator
 
-if TYPE_CHECKING:
-    from semcache_core.cache import SemanticCache
-
-C = TypeVar("C", bound="SemanticCache")
 log = logging.getLogger("semcache")
 
 PREFIX = "SEMCACHE_"
@@ -49,6 +45,18 @@ _MODELS: dict[str, type[BaseModel]] = {
     for kinds in _PARTS
     for kind in kinds
 } | {"": Config, "next_cache": Config, "turns": TurnModes, "stages": _evaluators.Stage}
+
+
+class Configurable(Protocol):
+    """A cache's class, as far as a configuration needs to know it."""
+
+    embedder_argument: ClassVar[str]
+    """What its constructor calls the embedder."""
+
+    def __init__(self, **arguments: Any) -> None: ...
+
+
+C = TypeVar("C", bound=Configurable)
 
 
 @dataclass

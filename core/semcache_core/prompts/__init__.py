@@ -5,11 +5,12 @@ match exactly, unless `dropped="ignore"` says that it does not matter. System pr
 messages, tool calls, images and files are never left out.
 """
 
-from semcache_core.prompts.draft import Draft, Pipeline, Said, Shape
+from semcache_core.prompts.draft import Draft, Said
 from semcache_core.prompts.images import SimilarImages
 from semcache_core.prompts.models import Condensed, Summarised
-from semcache_core.prompts.parts import Narrowed, Without, WithoutTemplate
+from semcache_core.prompts.parts import Without, WithoutTemplate
 from semcache_core.prompts.selected import Selected
+from semcache_core.prompts.shape import Narrowed, Pipeline, Shape
 from semcache_core.prompts.turns import AllContent, LastMessage, LastTurns
 
 __all__ = [

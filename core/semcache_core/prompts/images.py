@@ -25,7 +25,8 @@ from semcache_core.errors import ConfigError, EmbedderError, MissingDependency
 from semcache_core.keys import digest, sha256
 from semcache_core.lru import LRU
 from semcache_core.models import Entry, Vector
-from semcache_core.prompts.draft import Draft, Said, Shape
+from semcache_core.prompts.draft import Draft, Said
+from semcache_core.prompts.shape import Shape
 from semcache_core.store import Store, open_store
 
 log = logging.getLogger("semcache")

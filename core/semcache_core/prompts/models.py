@@ -18,14 +18,14 @@ from semcache_core.prompts.draft import (
     Draft,
     Dropped,
     Said,
-    Shape,
     asked,
     check_dropped,
     ignoring,
     last_user,
+    narrowed,
 )
-from semcache_core.prompts.parts import narrowed
 from semcache_core.prompts.selected import check_budget
+from semcache_core.prompts.shape import Shape
 from semcache_core.prompts.turns import SPOKEN
 from semcache_core.questions import MAX_PIECES, pieces
 

@@ -1,14 +1,14 @@
-"""A part of a text as its question: without a given prompt, by a template, by a function."""
+"""A part of a text as its question: without given texts, or by a template."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from semcache_core.errors import ConfigError
-from semcache_core.prompts.draft import Draft, Dropped, Shape, asked, check_dropped
+from semcache_core.prompts.draft import Draft, asked
+from semcache_core.prompts.shape import Shape
 from semcache_core.prompts.templates import extracted, pattern_of, variables_of
 from semcache_core.questions import joined, parts
 
@@ -98,39 +98,3 @@ def _likely(names: list[str]) -> tuple[str, ...]:
             f"{' or '.join(NAMES)}; name the question's: WithoutTemplate(template, 'variable')"
         )
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowed(Shape):
-    """The question as a function makes it of the text; None: it holds no question.
-
-    Where the result is a part of the text, what stands around it must match exactly; where the
-    text was rewritten, all of it must, unless it is ignored. The function has to answer alike each
-    time. Raises `ConfigError`.
-    """
-
-    function: Callable[[str], str | None] = field(repr=False)
-    dropped: Dropped = "exact"
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise ConfigError(f"question: {self.function!r} was given; give a callable text -> str")
-        check_dropped("Narrowed", self.dropped)
-
-    def __call__(self, draft: Draft) -> Draft:
-        draft = asked(draft)
-        if draft.question is None:
-            return draft
-        found = self.function(draft.question)
-        if not found:
-            return draft.failed("the prompt holds more than a question; see question=")
-        return narrowed(draft, found, self.dropped)
-
-
-def narrowed(draft: Draft, found: str, dropped: Dropped) -> Draft:
-    """The draft with a smaller, or another, question; the text it had is not forgotten."""
-    if dropped == "ignore":
-        return replace(draft, question=found)
-    before, there, after = (draft.question or "").rpartition(found)
-    around = [before, after] if there else [draft.question]
-    return replace(draft, question=found, beside=(*draft.beside, around))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from semcache_core.errors import ConfigError
-from semcache_core.prompts.draft import Draft, Dropped, Shape, asked, check_dropped
+from semcache_core.prompts.draft import Draft, Dropped, asked, check_dropped
+from semcache_core.prompts.shape import Shape
 from semcache_core.questions import MAX_PIECES, pieces
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")

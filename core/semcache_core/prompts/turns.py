@@ -10,13 +10,13 @@ from semcache_core.prompts.draft import (
     Draft,
     Dropped,
     Said,
-    Shape,
     asked,
     check_dropped,
     ignoring,
     last_user,
     taken,
 )
+from semcache_core.prompts.shape import Shape
 
 SPOKEN = ("user", "assistant")
 """The roles whose texts may become part of a question."""

@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from semcache_core.errors import PayloadError
+from semcache_core.server.endpoint import Endpoint
 from semcache_core.server.failures import error_body
-
-if TYPE_CHECKING:
-    from semcache_core.server.endpoints import Endpoint
 
 
 @dataclass(frozen=True)

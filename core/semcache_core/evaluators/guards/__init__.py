@@ -14,6 +14,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluators._base import BaseEvaluator
 from semcache_core.evaluators.guards import (
     antonyms,
+    comparisons,
     constraints,
     dates,
     identifiers,
@@ -27,6 +28,7 @@ from semcache_core.evaluators.guards import (
     places,
     prepositions,
     questions,
+    rhythm,
     roles,
     substitution,
 )
@@ -41,6 +43,7 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "language": language.differ,
         "numbers": numbers.differ,
         "dates": dates.differ,
+        "rhythm": rhythm.differ,
         "identifiers": identifiers.differ,
         "negation": negation.differ,
         "antonyms": antonyms.differ,
@@ -48,6 +51,7 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "names": names.differ,
         "roles": roles.differ,
         "places": places.differ,
+        "comparisons": comparisons.differ,
         "prepositions": prepositions.differ,
         "owners": owners.differ,
         "questions": questions.differ,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._text import Text, noted
 
 _LOOKED_AT = 400
 """Characters that are looked at: a question says what it asks before that."""
 _BE = r"(?:is|are|was|were|'s|s|do|does|did|will|would|can|could|should|shall|has|have|had|to)\b"
 _WORDS = re.compile(
-    rf"\b(?:(?P<why>why|how\s+come|what\s+reason|what\s+(?:makes?|made|causes?|caused)"
+    rf"\b(?:(?P<why>why|how\s+come|how\s+(?:can|could)\s+(?:it|this|that)\s+(?:be|happen)|what\s+reason|what\s+(?:makes?|made|causes?|caused)"
     rf"|what\s*(?:is|are|was|were|'s)\s+(?:the\s+)?(?:reasons?|causes?))"
     rf"|how\s+(?P<degree>many|much|long|often|frequently|far|old|tall|big|large|fast|quickly|deep"
     rf"|heavy|late|early|soon|hot|cold|wide)"
@@ -40,6 +41,7 @@ _FRAME = re.compile(
     re.IGNORECASE,
 )
 _MODALS = (
+    ("how", r"is\s+there\s+(?:a|any|some)\s+(?:\w+\s+)?(?:way|method|trick)\b"),
     (
         "must",
         r"(?:must|(?:do|does|did|am|is|are)\b.{0,40}?\b(?:have\s+to|need\s+to|required"
@@ -89,10 +91,21 @@ def _opens(raw: str, at: int) -> bool:
     return not before or before[-1][-1] in ",.:;?!-" or before[-1].lower() in _BEFORE_WHO
 
 
+_NEXT = re.compile(r"\s+([a-z]+)", re.IGNORECASE)
+
+
+def _mistyped(match: re.Match[str]) -> bool:
+    """Whether "how" is followed by no word that is known: "how mnay"."""
+    following = _NEXT.match(match.string, match.end())
+    return following is not None and following[1].lower() not in _lexicon.ranks()
+
+
 def _kind(match: re.Match[str]) -> str:
     degree = match["degree"]
     if degree:
         return _DEGREES.get(degree.lower(), degree.lower())
+    if match["how"] and _mistyped(match):
+        return ""
     if match["what"]:
         of = match["of"].lower()
         return next((kind for kind, noun in _NOUNS if noun.search(of)), "what")

@@ -47,6 +47,13 @@ def spelling() -> dict[str, Phrase]:
 
 
 @cache
+def irregular() -> dict[str, str]:
+    """Forms that no ending tells, with their base: "frozen", "freeze"."""
+    pairs = (line.split("|") for line in lines("irregular.txt"))
+    return {form: base.strip() for base, forms in pairs for form in _members(forms)}
+
+
+@cache
 def number_words() -> tuple[dict[str, int], dict[str, int]]:
     """Words with a value of their own, and words that multiply what stands before them."""
     plain: dict[str, int] = {}
@@ -136,10 +143,16 @@ def labelled(name: str) -> dict[str, frozenset[str]]:
 
 
 @cache
-def negators() -> frozenset[str]:
-    """Negating words of all languages the list knows."""
+def negators(language: str) -> frozenset[str]:
+    """Negating words of a language; of all, but for English words, where it is not known.
+
+    The Spanish for "without" is a sin, or a sine, in English.
+    """
     lists = labelled("negations.txt")
-    return frozenset().union(*(lists[code] for code in stopwords()))
+    if language in lists:
+        return lists[language]
+    every = frozenset[str]().union(*(lists[code] for code in stopwords()))
+    return lists["en"] | (every - ranks().keys())
 
 
 @cache

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from semcache_core.evaluators.guards import _lexicon
-
-if TYPE_CHECKING:
-    from semcache_core.evaluators.guards._text import Token
+from semcache_core.evaluators.guards._token import Token
 
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _SCALES = {"k": 1_000, "m": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000, "mn": 1_000_000}
@@ -162,7 +160,7 @@ def _quantity(tokens: Sequence[Token], at: int) -> tuple[int, Quantity | None]:
 def _roman(tokens: Sequence[Token], at: int) -> int:
     """The value of a Roman numeral behind what it numbers ("Part II", "Henry V"); else 0."""
     value = _ROMAN.get(tokens[at].text, 0)
-    if not value or at == 0 or not tokens[at - 1].text.isalpha():
+    if not value or at == 0 or tokens[at].glued or not tokens[at - 1].text.isalpha():
         return 0
     before, after = tokens[at - 1], tokens[at + 1].text if at + 1 < len(tokens) else ""
     if tokens[at].text in _WORDS_TOO:

@@ -43,6 +43,7 @@ def stem(word: str) -> str:
     Weaker than Porter's stemmer on purpose: "universe" and "university" must stay apart, and so
     must "hot" and "hotter".
     """
+    word = _lexicon.irregular().get(word, word)
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
     word = _spelling(_singular(word))

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from semcache_core.evaluators.guards import _lexicon, _quantities
 from semcache_core.evaluators.guards._stem import stem
+from semcache_core.evaluators.guards._token import Token
 
 R = TypeVar("R")
 
@@ -45,15 +46,6 @@ class Word(NamedTuple):
     """Synonym groups."""
     known: bool
     """Whether the word is in the list of English words, so that it is hardly a typo."""
-
-
-class Token(NamedTuple):
-    """A piece of the raw text."""
-
-    text: str
-    capital: bool
-    glued: bool
-    """Directly after the token before it, without a space."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +92,7 @@ def _analyse(raw: str) -> Text:
     rest, quantities, units = _quantities.extract(merged)
     words = tuple(_word(token) for token in rest if token.text not in _ENDS)
     content = tuple(word for word in words if word.content)
+    spoken = language(raw, every)
     return Text(
         raw=raw,
         words=words,
@@ -111,9 +104,9 @@ def _analyse(raw: str) -> Text:
         letters=frozenset(letters(word.text) for word in words if len(word.text) > 3),
         quantities=quantities,
         units=units,
-        negated=not _lexicon.negators().isdisjoint(token.text for token in rest),
+        negated=not _lexicon.negators(spoken).isdisjoint(token.text for token in rest),
         notes={},
-        language=language(raw, every),
+        language=spoken,
     )
 
 
@@ -136,7 +129,8 @@ def _tokens(raw: str) -> list[Token]:
         word = match.group()
         capital = word[0].isupper() and word != "I"
         capitals += capital
-        found.append(Token(word.lower(), capital and not opening, match.start() == end))
+        glued = match.start() == end or text[end : match.start()] == "("
+        found.append(Token(word.lower(), capital and not opening, glued))
         end, opening = match.end(), word in _ENDS
     if capitals * 2 > len(found) > 3:
         return [token._replace(capital=False) for token in found]

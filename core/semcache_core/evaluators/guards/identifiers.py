@@ -7,16 +7,39 @@ import re
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._text import Text, noted
 
-_IDENTIFIER = re.compile(r"(?=.*\d).*|\w*_\w+|[^\w\s]{2,}|[^\W\d_]+[+#]+|\S+@\S+", re.DOTALL)
+_IDENTIFIER = re.compile(
+    r"(?=.*\d).*|\w*_\w+|(?![!?.]+$)[^\w\s]{2,}|[^\W\d_]+[+#]+|\S+@\S+", re.DOTALL
+)
 _LONG = 200
+_LOOKED_AT = 2_000
+
+
+_FORMULA = re.compile(r"[=^]")
+_SIGN = re.compile(r"(?<=[\w)\s])[-+*/^=<>](?=[\s\w(])")
+_ESCAPE = re.compile(r"\\[A-Za-z]")
 
 
 def differ(pair: Pair) -> str:
-    """The identifiers that only one of the texts has."""
+    """The identifiers that only one of the texts has, or the signs of two formulas."""
     a, b = _identifiers(pair.a), _identifiers(pair.b)
     if a == b:
-        return ""
+        return _signs_differ(pair)
     return f"identifiers differ: {_said(a - b)} / {_said(b - a)}"
+
+
+def _signs_differ(pair: Pair) -> str:
+    """As in "x^2 + 5x = 0" and "x^2 - 5x = 0", or in \\b and \\B, where the case matters."""
+    a, b = _signs(pair.a), _signs(pair.b)
+    if not a or not b or a == b:
+        return ""
+    return f"signs differ: {' '.join(a)} / {' '.join(b)}"
+
+
+@noted
+def _signs(text: Text) -> tuple[str, ...]:
+    raw = text.raw[:_LOOKED_AT]
+    escapes = tuple(_ESCAPE.findall(raw))
+    return escapes or (tuple(_SIGN.findall(raw)) if _FORMULA.search(raw) else ())
 
 
 @noted

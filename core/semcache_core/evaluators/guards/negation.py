@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from semcache_core.evaluators.guards import _lexicon, antonyms
 from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text
+
+_STORY = 30
+"""Words from which on a text tells how things came about, where a "not" turns nothing round."""
 
 
 def differ(pair: Pair) -> str:
@@ -15,11 +21,20 @@ def differ(pair: Pair) -> str:
     if pair.a.negated == pair.b.negated:
         return ""
     plain, negated = (pair.b, pair.a) if pair.a.negated else (pair.a, pair.b)
+    if max(len(plain.words), len(negated.words)) > _STORY:
+        return ""
     if _negative_in_itself(plain) or antonyms.opposites(pair):
         return ""
-    words = _lexicon.negators() & negated.every
+    words = _lexicon.negators(negated.language) & negated.every
     return f"negated in one only: {', '.join(sorted(words))}"
 
 
 def _negative_in_itself(text: Text) -> bool:
-    return not text.every.isdisjoint(_lexicon.labelled("negations.txt")["inherent"])
+    return not text.every.isdisjoint(_inherent()) or not text.stems.isdisjoint(_inherent())
+
+
+@cache
+def _inherent() -> frozenset[str]:
+    """Words and their stems."""
+    words = _lexicon.labelled("negations.txt")["inherent"]
+    return words | {stem(word) for word in words}

@@ -11,6 +11,7 @@ from itertools import pairwise
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._text import Text, noted
+from semcache_core.evaluators.guards.roles import keywords
 
 _TOKEN = re.compile(r"[\w'.]*\w")
 _LONG = 400
@@ -19,7 +20,9 @@ _COMMUTE = frozenset(
     ["plus", "times", "add", "added", "sum", "multiply", "multiplied", "product", "mix", "with"]
 )
 _ORDINALS = frozenset(["second", "third", "fourth", "fifth", "sixth", "tenth", "next"])
-_DIGITS = {"2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
+_DIGITS = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
+_FIRST_TO_TENTH = _ORDINALS - {"next"} | {"first", "seventh", "eighth", "ninth"}
+_UNITS_BEFORE = frozenset({"per", "every", "each", "a", "one", "million"})
 _WHO = frozenset({"who", "whom"})
 _DO = frozenset({"do", "does", "did"})
 _BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "has", "have", "had", "'s"])
@@ -29,7 +32,7 @@ _NO_VERB = _DO | _BE | _MAY | {"not", "else", "all", "or"}
 
 def differ(pair: Pair) -> str:
     """Two words exchanged, another rank, or who did it against to whom it was done."""
-    return _exchanged(pair) or _ranked(pair) or _asked_for(pair)
+    return _exchanged(pair) or _ranked(pair) or _numbered(pair) or _asked_for(pair)
 
 
 def _exchanged(pair: Pair) -> str:
@@ -41,6 +44,8 @@ def _exchanged(pair: Pair) -> str:
         return ""
     one, other = a[moved[0]], a[moved[1]]
     if (b[moved[0]], b[moved[1]]) != (other, one) or _in_any_order(a):
+        return ""
+    if keywords(pair) and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint({one, other}):
         return ""
     return f"exchanged: {one} / {other}"
 
@@ -67,6 +72,23 @@ def _ranks(text: Text) -> frozenset[str]:
         one
         for one, following in pairwise(_DIGITS.get(token, token) for token in tokens)
         if one in _ORDINALS and _superlative(following)
+    )
+
+
+def _numbered(pair: Pair) -> str:
+    """The first of its kind in one text, the second in the other."""
+    a, b = _ordinals(pair.a), _ordinals(pair.b)
+    return f"ordinal differs: {_said(a)} / {_said(b)}" if a and b and a != b else ""
+
+
+@noted
+def _ordinals(text: Text) -> frozenset[str]:
+    """Ordinals that stand before something; not the second that "per" and numbers count."""
+    tokens = [_DIGITS.get(token, token) for token in _tokens(text)]
+    return frozenset(
+        one
+        for before, one, _ in zip(["", *tokens], tokens, tokens[1:], strict=False)
+        if one in _FIRST_TO_TENTH and not (before in _UNITS_BEFORE or before.isdigit())
     )
 
 

@@ -11,6 +11,8 @@ from semcache_core.evaluators.guards._text import Text, noted
 _FIRST = re.compile(r"\W{0,20}((?:yes|yeah|yep|nope|nah)\b|\w{1,20}(?!\w|\s+\w))", re.IGNORECASE)
 _VAGUE = frozenset({"", "what", "is"})
 """What may ask for anything: "what is the reason" is "why"."""
+_SPECIFIC = frozenset({"when", "where", "much", "long", "often"})
+"""What no yes or no answers."""
 _ALIKE = frozenset(
     frozenset(pair)
     for pair in (
@@ -35,6 +37,8 @@ def differ(pair: Pair) -> str:
 
 def asks_otherwise(a: str, b: str) -> bool:
     """Whether two kinds of answer exclude one another; vague ones exclude nothing."""
+    if (a == "is" and b in _SPECIFIC) or (b == "is" and a in _SPECIFIC):
+        return True
     return a != b and a not in _VAGUE and b not in _VAGUE and frozenset((a, b)) not in _ALIKE
 
 

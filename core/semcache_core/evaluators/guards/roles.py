@@ -82,7 +82,16 @@ def _exchanged(pair: Pair) -> str:
     first, second = moved
     if (a[first].stem, a[second].stem) != (b[second].stem, b[first].stem):
         return ""
+    if keywords(pair) and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint(
+        {a[first].text, a[second].text}
+    ):
+        return ""
     return f"exchanged: {a[first].text} / {a[second].text}"
+
+
+def keywords(pair: Pair) -> bool:
+    """Key words only: "reset password iphone" is "iphone password reset"."""
+    return all(word.content for word in (*pair.a.words, *pair.b.words))
 
 
 def _turned(pair: Pair) -> str:

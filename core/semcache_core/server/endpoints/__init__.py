@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semcache_core.server.endpoints._endpoint import Endpoint
+from semcache_core.server.endpoint import Endpoint
 from semcache_core.server.endpoints.chat import Chat
 from semcache_core.server.endpoints.completions import Completions
 from semcache_core.server.endpoints.embeddings import EMBEDDING
