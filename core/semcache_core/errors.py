@@ -40,7 +40,8 @@ class MissingDependency(SemcacheError, ImportError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the package {package!r}: pip install 'llm-semcache[{extra}]'"
+            f"{feature} needs the package {package!r}: pip install 'llm-semcache[{extra}]' "
+            f"(in a clone: pip install '.[{extra}]')"
         )
 
 

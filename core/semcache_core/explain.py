@@ -21,7 +21,7 @@ class Explanation:
         outcome, survey = self.outcome, self.survey
         verdict = "HIT" if outcome else "MISS"
         lines = [f"{verdict} ({outcome.reason.value}): {outcome.detail}"]
-        lines.append(f"question: {survey.prompt.query or '(none)'}")
+        lines.append(f"question: {_short(survey.prompt.query or '(none)')}")
         lines.append(f"scope: {survey.prompt.scope[:12]}  namespace: {survey.prompt.namespace!r}")
         if survey.exact_only:
             lines.append(f"exact match only: {survey.exact_only}")
@@ -31,6 +31,11 @@ class Explanation:
         for number, scored in enumerate(survey.scored, 1):
             lines += _candidate(number, scored)
         return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    """All of it, but for what nobody reads: a file that was taken for a question."""
+    return text if len(text) <= 1000 else f"{text[:1000]}... ({len(text)} characters)"
 
 
 def _candidate(number: int, scored: Scored) -> list[str]:

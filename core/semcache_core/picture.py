@@ -167,11 +167,13 @@ def _rows(stats: Stats) -> Iterator[Row]:
         yield "budget", stats.budget
     yield "tokens saved", f"{stats.tokens_saved:,}"
     if stats.money_saved is not None:
-        yield "money saved", f"{stats.money_saved:,.2f}"
-    yield "stored", f"{stats.stored}, and not: {_counts(stats.not_stored, 0)}"
+        yield "money saved", _money(stats.money_saved)
+    yield "stored", f"{stats.stored:,}"
+    if stats.not_stored:
+        yield "not stored", _counts(stats.not_stored, sum(stats.not_stored.values()))
     if stats.errors:
         yield "failures", _counts(stats.errors, sum(stats.errors.values()))
-    yield "entries", f"{stats.entries:,} with {stats.size / 1e6:,.1f} MB"
+    yield "entries", f"{stats.entries:,} with {_size(stats.size)}"
     for stage, latency in stats.latency.items():
         yield f"time of {stage}", _latency(latency)
     yield from _groups("namespace", stats.namespaces)
@@ -191,6 +193,17 @@ def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _share(value: float | None) -> str:
     return "not known" if value is None else f"{value:.1%}"
+
+
+def _money(value: float) -> str:
+    """With millionths of what is less than a cent, which is what the first hits save."""
+    return f"{value:,.2f}" if value >= 0.01 or not value else f"{value:.6f}"
+
+
+def _size(count: int) -> str:
+    if count < 1e6:
+        return f"{count / 1e3:.1f} kB"
+    return f"{count / 1e6:,.1f} MB"
 
 
 def _latency(latency: Latency) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,87 @@ def test_an_interrupt_ends_quietly(shell: Shell, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("semcache_core.cli._stats.opened", interrupted)
     assert shell.run("stats", "x").code == 130
+
+
+def test_an_interrupt_while_the_command_line_loads_ends_quietly(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second goes into imports, and Ctrl-C in it is no traceback either."""
+
+    class Loading:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "semcache_core.cli._app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "semcache_core.cli._app")
+    monkeypatch.setattr(sys, "meta_path", [Loading(), *sys.meta_path])
+    ended = shell.run("stats", "x")
+    assert (ended.code, ended.err.strip()) == (130, "semcache: interrupted")
+
+
+@pytest.mark.parametrize(
+    ("command", "target", "again"),
+    [
+        (["import", "{tmp}/new", "{lines}"], "semcache_core.exchange.import_lines", "to go on"),
+        (["copy", "{cache}", "{tmp}/new"], "semcache_core.copying.copy", "to go on"),
+        (["export", "{cache}", "-o", "{tmp}/more"], "semcache_core.exchange.export_lines", "again"),
+    ],
+)
+def test_an_interrupted_move_says_what_to_do(
+    command: list[str],
+    target: str,
+    again: str,
+    tmp_path: Path,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who stops a long command is told how far it came, and whether it can go on from there."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    marks = {"cache": tmp_path / "cache", "lines": tmp_path / "lines.jsonl", "tmp": tmp_path}
+    with SemanticCache(marks["cache"], embedder=HashEmbedder()) as made:
+        made.put("What is it?", "It.")
+    shell("export", marks["cache"], "-o", marks["lines"])
+    monkeypatch.setattr(target, interrupted)
+    ended = shell.run(*(one.format(**marks) for one in command))
+    assert ended.code == 130
+    assert "stopped after" in ended.err
+    assert again in ended.err
+    assert not (tmp_path / "more").exists()
+
+
+def test_a_question_like_nothing_stored_is_answered_with_words(
+    shell: Shell, tmp_path: Path, minilm: Embedder
+) -> None:
+    """Silence would look like a command that did not work."""
+    with SemanticCache(tmp_path / "cache", embedder=minilm) as cache:
+        cache.put("How do I reset my password?", "By the link.")
+    ended = shell("search", tmp_path / "cache", "Which volcano is the highest of all?")
+    assert (ended.out, ended.err.strip()) == ("", "nothing found: nothing similar is stored")
+    assert "window" in shell("search", tmp_path / "cache", "x" * 9_000).err
+
+
+def test_a_question_without_end_is_not_printed_whole(
+    shell: Shell, tmp_path: Path, minilm: Embedder
+) -> None:
+    """A file taken for a question does not flood the terminal."""
+    with SemanticCache(tmp_path / "cache", embedder=minilm) as cache:
+        cache.put("How do I reset my password?", "By the link.")
+    ended = shell("explain", tmp_path / "cache", "x" * 100_000)
+    assert "(100000 characters)" in " ".join(ended.out.split())
+    assert len(ended.out) < 3_000
+
+
+def test_labels_of_another_shape_are_told_what_is_needed(shell: Shell, tmp_path: Path) -> None:
+    """Questions with answers, as `warm` takes them, are no labelled examples."""
+    (tmp_path / "pairs.csv").write_text("question,answer\nWhat?,That.\n")
+    said = shell.run("evaluate", tmp_path / "pairs.csv").err
+    assert "pairs.csv:2" in said
+    assert "query, stored and same" in said
+    assert "question, answer" in said
+    assert "No such file" in shell.run("evaluate", tmp_path / "none.csv").err
 
 
 def test_completion_is_offered_for_shells(shell: Shell) -> None:

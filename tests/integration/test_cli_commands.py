@@ -616,6 +616,29 @@ def test_config_check_shows_what_is_set(tmp_path: Path, shell: Shell) -> None:
     assert "cosine" in shown
 
 
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{upstream: x}", "server.upstream"),
+        ("{port: http}", "server.port"),
+        ("{keys: {acme: plain}}", "server.keys"),
+        ("{unknown: 1}", "server.unknown"),
+        ("{timeout: soon}", "server.timeout"),
+        ("{turns: {tool_call: exact}}", "tool_calls"),
+    ],
+)
+def test_config_check_looks_at_the_servers_section(
+    section: str, said: str, tmp_path: Path, shell: Shell
+) -> None:
+    """What `serve` would refuse is refused here; that the upstream is said elsewhere is not."""
+    (tmp_path / "c.yaml").write_text(f"server: {section}\n")
+    ended = shell.run("config", "check", tmp_path / "c.yaml")
+    assert ended.code == 2
+    assert said in ended.err
+    (tmp_path / "c.yaml").write_text("server: {port: 8001}\n")
+    assert shell.told("config", "check", tmp_path / "c.yaml")["valid"]
+
+
 def test_config_schema_is_json(shell: Shell) -> None:
     """Nothing else is on standard output."""
     assert shell("config", "schema").told["properties"]["threshold"]

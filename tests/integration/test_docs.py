@@ -21,6 +21,7 @@ from langchain_core.globals import set_llm_cache
 from openai_server import Upstream, upstream
 
 from semcache_core.cache import SemanticCache
+from semcache_core.protocols import Embedder
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -112,6 +113,27 @@ def test_the_quickstart_does_what_its_comments_say(server: Upstream) -> None:
     assert {found["said"] for found in said} == {"asks the model", "from the cache"}
     for found in said:
         assert (found["asked"] in server.asked) == (found["said"] == "asks the model")
+
+
+_PAIRS = re.compile(
+    r"^\| (?P<stored>[^|]+\?) \| (?P<asked>[^|]+\?) \| (?P<cosine>0\.\d+) \| (?P<said>[^|]+) \|$",
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "index.md"], ids=lambda page: page.name)
+def test_the_pairs_on_the_front_pages_are_decided_as_shown(page: Path, minilm: Embedder) -> None:
+    """Each is a hit or a miss for the reason that is named, at the similarity that is shown."""
+    shown = list(_PAIRS.finditer(page.read_text("utf-8")))
+    assert len(shown) >= 3
+    for pair in shown:
+        with SemanticCache(embedder=minilm) as cache:
+            cache.put(pair["stored"], "an answer")
+            found = cache.explain(pair["asked"])
+        (scored,) = found.survey.scored
+        verdict = "hit" if found.outcome else f"miss: {found.outcome.detail.partition(':')[0]}"
+        similarity = f"{scored.candidate.similarity:.3f}"
+        assert (verdict, similarity) == (pair["said"], pair["cosine"])
 
 
 def test_pages_have_no_other_python_fences() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import String, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import llamaindex_semcache
-from langchain_semcache import SemanticCache, Turns, cached, refresh
+from langchain_semcache import SemanticCache, Turns, cached, refresh, settings
 from langchain_semcache.testing import StandInChatModel
 from llamaindex_semcache.testing import StandInLLM
 from semcache_core.config.gptcache import translate_file
@@ -73,6 +73,41 @@ def test_exact_evaluation(minilm: Any) -> None:
     """`Exact` takes case, space and punctuation for nothing, and every other word for a miss."""
     with SemanticCache(embedding=minilm, evaluator=Exact(), threshold=0.9) as cache:
         assert calls(cache, ASKED, "how do I reset my password", REWORDED) == 2
+
+
+def test_a_factor_for_one_call(minilm: Any) -> None:
+    """GPTCache's `cache_factor`: this call wants more than the threshold, the others do not."""
+    with SemanticCache(embedding=minilm, evaluator=Cosine(), threshold=0.8) as cache:
+        with settings(factor=1.245):  # 0.996, and the rephrasing has 0.992
+            assert calls(cache, ASKED, REWORDED) == 2
+        assert calls(cache, "How could I reset my password?") == 0
+
+
+def test_callbacks_of_one_call(minilm: Any) -> None:
+    """GPTCache's `hit_callback`: who asks is told of the hit, and here of misses as well."""
+    hits: list[Any] = []
+    misses: list[Any] = []
+    with (
+        SemanticCache(embedding=minilm) as cache,
+        settings(on_hit=hits.append, on_miss=misses.append),
+    ):
+        assert calls(cache, ASKED, REWORDED, OTHER) == 2
+    assert [hit.entry.query for hit in hits] == [ASKED]
+    assert [miss.prompt.query for miss in misses] == [ASKED, OTHER]
+
+
+def test_a_report(minilm: Any) -> None:
+    """GPTCache's report and token counter: hits, misses, tokens, times, behind a chat model."""
+    with SemanticCache(embedding=minilm) as cache:
+        model = StandInChatModel()
+        spent = cached(model, cache).invoke(ASKED).usage_metadata
+        calls(cache, REWORDED, ASKED, OTHER)
+        stats = cache.stats()
+    assert spent is not None
+    assert (stats.lookups, stats.hits, stats.hit_rate) == (4, 2, 0.5)
+    assert stats.misses == {"no candidate": 2}
+    assert stats.tokens_saved == 2 * spent["total_tokens"]
+    assert {"embed", "search", "evaluate", "semantic hit", "miss"} <= stats.latency.keys()
 
 
 class AskedModel(BaseEvaluator):

@@ -42,6 +42,7 @@ def page(path: str) -> Any:
         ("a.md", "[tests](../tests/unit)", "tests (`tests/unit`)"),
         ("reference/a.md", "[up](../b.md)", "[up](../b.md)"),
         ("reference/a.md", "[`x`](../../tests/x.py)", "`x` (`tests/x.py`)"),
+        ("a.md", "[`test_x`](../tests/x.py)", "`test_x`<br><small>tests/<wbr>x.py</small>"),
         ("a.md", "```\n[no](../x)\n```", "```\n[no](../x)\n```"),
     ],
 )

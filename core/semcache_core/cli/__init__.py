@@ -15,6 +15,13 @@ from typing import NoReturn
 
 def main() -> None:
     """The console script. A user's mistake ends with a sentence, not with a traceback."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # loading takes half a second, and Ctrl-C may come in it too
+        _end("interrupted", 130)
+
+
+def _run() -> None:
     from semcache_core.cli._app import app
     from semcache_core.errors import ConfigError, SemcacheError
 
@@ -24,8 +31,6 @@ def main() -> None:
         _end(error, 2)
     except SemcacheError as error:
         _end(error, 3)
-    except KeyboardInterrupt:
-        _end("interrupted", 130)
     except BrokenPipeError:
         # Whoever read has enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,7 @@ def check(
     from semcache_core.config import load
 
     loaded = load(file)
+    _check_server(loaded.config.server)
     if build:
         loaded.arguments()
     said = loaded.shown()
@@ -43,6 +45,19 @@ def check(
         console.print(facts([(name, str(value)) for name, value in said.items()]))
     else:
         aside.print("nothing is set: all defaults, in memory")
+
+
+def _check_server(section: Mapping[str, Any] | None) -> None:
+    """As `serve` would, which may be told the upstream on its command line."""
+    from semcache_core.server.reading import settings_from
+
+    if section is None:
+        return
+    try:
+        settings_from({**section, "upstream": section.get("upstream") or "http://127.0.0.1"})
+    except ConfigError as error:
+        said = str(error)
+        raise ConfigError(said if said.startswith("server.") else f"server.{said}") from None
 
 
 @app.command()

@@ -6,17 +6,18 @@ import gzip
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
 
 from semcache_core.cli._options import AsJson, Embedder, ModelOf, Namespace, System, Where
-from semcache_core.cli._output import aside, console, print_json, progress
+from semcache_core.cli._output import GO_ON, aside, console, print_json, progress
 from semcache_core.cli._program import adapter_class
 from semcache_core.cli._record import cache_at, existing, is_url, opened, place_of
 from semcache_core.errors import ConfigError
@@ -171,14 +172,18 @@ def _import_lines(where: str, file: str, *, lenient: bool) -> dict[str, Any]:
         check_head(first, f"{file}:1")  # a file that is none must not leave an empty cache behind
         record = open_record(place_of(where))
         try:
-            return asdict(import_lines(record, _rest(first, lines), file, lenient=lenient))
+            with progress("importing", None, GO_ON) as tell:
+                told = _shown(chain([first], lines), tell)
+                return asdict(import_lines(record, told, file, lenient=lenient))
         finally:
             record.close()
 
 
-def _rest(first: str, lines: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from lines
+def _shown(lines: Iterable[str], tell: Callable[[int], None]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield line
+        if number % 500 == 0:
+            tell(number)
 
 
 @contextmanager
@@ -193,7 +198,13 @@ def _lines(file: str) -> Iterator[Iterator[str]]:
             yield iter(lines)
     except UnicodeDecodeError:
         raise ConfigError(f"{file!r} is not a text in UTF-8") from None
-    except (FileNotFoundError, IsADirectoryError, gzip.BadGzipFile, EOFError) as error:
+    except (
+        FileNotFoundError,
+        IsADirectoryError,
+        PermissionError,
+        gzip.BadGzipFile,
+        EOFError,
+    ) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"{file!r} cannot be read: {why}") from error
 
@@ -204,7 +215,7 @@ def _import_langchain(
     kind = adapter_class("langchain_semcache")
     with (
         cache_at(where, kind, new=True, embedder=embedder) as cache,
-        progress("importing", None) as tell,
+        progress("importing", None, GO_ON) as tell,
     ):
         done = cache.import_sqlite_cache(
             file, overwrite=overwrite, progress=lambda state: tell(state.pairs)
@@ -235,7 +246,7 @@ def copy(
     given = existing(source)
     if _same(given, place_of(target)):
         raise ConfigError("A and B are the same cache")
-    with progress("copying", None) as tell:
+    with progress("copying", None, GO_ON) as tell:
 
         def shown(state: Copied) -> None:
             tell(state.done)

@@ -91,6 +91,8 @@ def search(
     if rows:
         columns = ("", "question", "answer", "score", "cosine", "why", "namespace", "model")
         console.print(table(columns, [_shown(row) for row in rows]))
+    elif found:
+        aside.print(f"nothing found: {found[0].outcome.detail}")
     _say_left(found, left)
 
 

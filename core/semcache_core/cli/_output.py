@@ -28,15 +28,29 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+GO_ON = "do it again to go on"
+
+
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, told how much is done; none where nobody looks on."""
+def progress(
+    what: str, total: int | None, again: str = "do it again"
+) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, told how much is done; none where nobody looks on.
+
+    Ctrl-C inside ends the command, and says how far it came and what to do (`again`).
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     options: dict[str, Any] = {"console": aside, "transient": True}
     options["disable"] = not aside.is_terminal
     with Progress(*columns, TimeRemainingColumn(), **options) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        try:
+            yield lambda done: bar.update(task, completed=done)
+        except KeyboardInterrupt:
+            bar.stop()
+            done = f"{bar.tasks[task].completed:.0f}{'' if total is None else f' of {total}'}"
+            aside.print(f"stopped after {done}; {again}")
+            raise typer.Exit(130) from None
 
 
 def short(text: str, most: int = 200) -> str:

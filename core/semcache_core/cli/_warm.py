@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from semcache_core.cli._options import AsJson, Embedder, ModelOf, System, Where
-from semcache_core.cli._output import aside, console, print_json, progress
+from semcache_core.cli._output import GO_ON, aside, console, print_json, progress
 from semcache_core.cli._program import cache_class, imported
 from semcache_core.cli._record import cache_at
 from semcache_core.errors import ConfigError
@@ -78,23 +78,12 @@ def warmed(
         raise ConfigError("--exact and --model-of contradict one another: give one of them")
     asked = imported(name) if name else None
     kind = cache_class(asked) if name else None
-    state = Warmed()
-    try:
-        with (
-            cache_at(where, kind, new=True, **how) as cache,
-            progress("storing", len(pairs)) as tell,
-        ):
-
-            def shown(now: Warmed) -> None:
-                nonlocal state
-                state = now
-                tell(now.pairs)
-
-            given = {"exact": _exact(exact), "system": system, "overwrite": overwrite}
-            return asdict(cache.warm(pairs, asked, progress=shown, **given))
-    except KeyboardInterrupt:
-        aside.print(f"stopped after {state.pairs} of {len(pairs)}; do it again to go on")
-        raise typer.Exit(130) from None
+    given = {"exact": _exact(exact), "system": system, "overwrite": overwrite}
+    with (
+        cache_at(where, kind, new=True, **how) as cache,
+        progress("storing", len(pairs), GO_ON) as tell,
+    ):
+        return asdict(cache.warm(pairs, asked, progress=lambda now: tell(now.pairs), **given))
 
 
 def _exact(text: str | None) -> Any:

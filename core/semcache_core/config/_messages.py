@@ -82,12 +82,15 @@ def _said(
         return f"there is no such setting; {suggestion(str(place[-1]), fields)}"
     if kind == "missing":
         return "this setting is needed here"
-    return f"{_given(place, data)}{_wanted(kind, context, one['msg'], place, data)}"
+    given = _given(place, data, one_of_kinds=kind == "union_tag_invalid")
+    return f"{given}{_wanted(kind, context, one['msg'], place, data)}"
 
 
-def _given(place: Place, data: Any) -> str:
+def _given(place: Place, data: Any, *, one_of_kinds: bool) -> str:
     for part in place:
         data = data[part]
+    if one_of_kinds and isinstance(data, Mapping):
+        return f"the kind {_short(data.get('kind'))} was given; "
     return f"{_short(data)} was given; "
 
 

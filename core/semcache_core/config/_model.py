@@ -14,6 +14,7 @@ from semcache_core.config._policies import PolicyPart
 from semcache_core.config._values import (
     Bytes,
     Count,
+    Folder,
     Integer,
     NotNegative,
     Seconds,
@@ -59,7 +60,7 @@ class TurnModes(Strict):
 class Config(Strict):
     """A cache in words. Whatever is an object in code stays code: give it as an override."""
 
-    path: Text | None = None
+    path: Folder | None = None
     """The cache's folder; without it and `entries` all is in memory. Relative to this file."""
     entries: Annotated[Text | None, Field(repr=False)] = None
     """The record's database, as an SQLAlchemy URL; the password by reference: ${PASSWORD}."""

@@ -98,7 +98,9 @@ def _read(name: str) -> tuple[policies.Calibration, dict[str, str]]:
         scores_of = dict(found.pop("scores_of", {}))
         return policies.Calibration.from_json(json.dumps(found)), scores_of
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"policy.file: {name!r} cannot be read: {error}") from error
+        raise ConfigError(
+            f"policy.file: {name!r} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"policy.file: {name!r} holds no calibration: {error}") from error
 

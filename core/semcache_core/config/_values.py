@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from semcache_core.errors import ConfigError
 from semcache_core.units import in_bytes, in_seconds
@@ -34,10 +34,17 @@ def _text(value: Any) -> Any:
     return value
 
 
+def _folder(value: str) -> str:
+    if not value.strip():
+        raise ValueError("give a folder's name, or leave it out for a cache in memory")
+    return value
+
+
 _NUMBER = BeforeValidator(_no_bool)
 
 # Bounds stand before the validators, or the JSON schema would not know them.
 Text = Annotated[str, BeforeValidator(_text)]
+Folder = Annotated[Text, AfterValidator(_folder)]
 Count = Annotated[int, Field(ge=1), _NUMBER]
 Whole = Annotated[int, Field(ge=0), _NUMBER]
 Integer = Annotated[int, _NUMBER]

@@ -137,7 +137,8 @@ def _record(made: Translation, scalar: str, folder: str, settings: dict[str, Any
     elif scalar in ("postgresql", "mysql", "mariadb", "sqlserver", "oracle") and url:
         made.say("storage_config.scalar_params", "taken", "tables of our own", entries=_open(url))
     else:
-        why = f"the record {scalar!r} is given as a URL: entries: postgresql+psycopg://..."
+        url = "mysql+pymysql" if scalar in ("mysql", "mariadb") else "postgresql+psycopg"
+        why = f"the record {scalar!r} is given as a URL: entries: {url}://..."
         made.say("storage_config.manager", "refused", why)
 
 

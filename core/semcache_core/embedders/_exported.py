@@ -91,7 +91,12 @@ def _make(model: ModelFolder, target: Path, dtype: str) -> None:
             return
         if note.is_file():
             raise CannotExport(note.read_text())
-        log.info("semcache: exporting %s to ONNX, once; this takes some seconds", model.path)
+        # A warning, since those are shown where nobody set up logging: a first call that is silent
+        # for half a minute looks as if it hung.
+        log.warning(
+            "semcache: the embedding model is made ready, once on this machine; this takes up to "
+            "half a minute"
+        )
         _sweep(target.parent)
         started = time.monotonic()
         _export(model, target, dtype, note)

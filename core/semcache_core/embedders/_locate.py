@@ -84,6 +84,10 @@ def _repository(name: str) -> str:
 
 
 def _cached(name: str, revision: str | None) -> Path | None:
+    # Looked for by hand first: the library takes a third of a second to import, and in a notebook
+    # without widgets its progress bars warn.
+    if not (_cache_folder() / f"models--{_repository(name).replace('/', '--')}").is_dir():
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     for file in ("modules.json", "config.json"):
@@ -101,7 +105,7 @@ def _complete(snapshot: Path) -> bool:
 
 
 def _cache_folder() -> Path:
-    """Read when asked for: the library reads the variables only when it is imported."""
+    """As in huggingface_hub's constants, which are read once, when it is imported."""
     for variable, below in (
         ("SENTENCE_TRANSFORMERS_HOME", ""),
         ("HF_HUB_CACHE", ""),
@@ -110,9 +114,8 @@ def _cache_folder() -> Path:
     ):
         if chosen := os.environ.get(variable):
             return Path(chosen).expanduser() / below
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "huggingface" / "hub"
 
 
 def _packaged(name: str, revision: str | None) -> Path | None:

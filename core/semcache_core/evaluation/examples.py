@@ -61,7 +61,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except (OSError, EOFError, ValueError) as error:  # UnicodeDecodeError is one of the last
-        raise ConfigError(f"{str(path)!r}: cannot be read as text ({error})") from error
+        why = getattr(error, "strerror", None) or f"as text ({error})"
+        raise ConfigError(f"{str(path)!r} cannot be read: {why}") from error
     if path.name.removesuffix(".gz").endswith(".csv"):
         yield from enumerate(csv.DictReader(io.StringIO(text)), 2)
         return
@@ -89,6 +90,11 @@ def _example(row: dict[str, Any], where: str) -> Pair | Asked:
 
 def _text(row: dict[str, Any], names: tuple[str, ...], where: str) -> str:
     value = next((row[name] for name in names if name in row), None)
+    if value is None:
+        raise ConfigError(
+            f"{where}: there is no {' or '.join(names)}; an example has query, stored and same, or "
+            f"text and group, and this has {', '.join(map(str, row)) or 'nothing'}"
+        )
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"{where}: {' or '.join(names)} must be a text; it is {value!r}")
     return value

@@ -103,6 +103,8 @@ def import_lines(
 
 def check_head(line: str, where: str) -> dict[str, str]:
     """The values that an export begins with; raises `ConfigError` for any other line."""
+    if not line.strip():
+        raise ConfigError(f"{where}: it is empty; an export begins with a line about the cache")
     head = _object(line, where)
     values = head.get("values")
     if "semcache" not in head or not isinstance(values, dict):

@@ -139,6 +139,8 @@ def test_every_key_refuses_what_it_cannot_take(key: str, value: Any) -> None:
         ("evaluator:\n  kind: cohere\n  api_key: secret\n", 3, "${NAME}"),
         ("entries: postgresql://u:${NO_SUCH}@h/d\n", 1, "NO_SUCH is not set"),
         ("embedder:\n  dtype: int4\n", 2, "float32"),
+        ("embedder:\n  kind: onyx\n", 1, "the kind 'onyx' was given; give one of onnx"),
+        ("threshold: 1\npath: ''\n", 2, "folder"),
         ("storage_config: {}\n", 1, "from-gptcache"),
     ],
 )

@@ -173,6 +173,18 @@ def test_the_views_show_the_figures_and_escape_names() -> None:
     assert "<b>gpt" not in html
 
 
+def test_the_views_show_small_figures_as_such() -> None:
+    """The first hits save less than a cent, and a new cache holds less than a megabyte."""
+    stats = Stats(tokens_saved=12, prices={"*": 2.5}, models={"m": Group(1, 1, 12)}, size=8_828)
+    html = stats._repr_html_()
+    assert "0.000030" in html
+    assert "8.8 kB" in html
+    assert "not stored" not in html
+    told = Stats(not_stored={"empty": 2, "refused": 1}, size=12_345_678)._repr_html_()
+    assert "3: 2 empty, 1 refused" in told
+    assert "12.3 MB" in told
+
+
 def _latency() -> Any:
     recorder = Recorder()
     recorder.stage("embed", 0.002)

@@ -102,12 +102,34 @@ def test_every_way_to_move_the_cache_is_followed(
     assert Source("someone/tiny").folder.path == snapshot
 
 
-def test_without_variables_the_library_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub library's own default is the last word."""
-    from huggingface_hub import constants
-
+@pytest.mark.parametrize("moved", [False, True])
+def test_without_variables_the_library_says_where(
+    moved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default is the hub library's own, without importing it."""
     monkeypatch.delenv("HF_HOME")
-    assert locate._cache_folder() == Path(constants.HF_HUB_CACHE)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if moved:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert str(locate._cache_folder()) == done.stdout.strip()
+
+
+def test_a_packaged_model_needs_no_hub_library(tmp_path: Path) -> None:
+    """Importing it takes long, and its progress bars warn in a notebook that has no widgets."""
+    code = """
+        import sys
+        from semcache_core import SemanticCache
+
+        with SemanticCache() as cache:
+            cache.put("How do I reset my password?", "By the link.")
+            assert cache.get("How can I reset my password?")
+        print([name for name in ("huggingface_hub", "tqdm", "torch") if name in sys.modules])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_revisions_are_kept_apart(empty_cache: Path, tiny: Path) -> None:

@@ -140,12 +140,15 @@ def test_int8_is_near_and_another_identity() -> None:
 def test_processes_that_start_together_export_once(
     first_uses: list[tuple[str, str]], home: Path
 ) -> None:
-    """One exports, in silence but for two lines of INFO; the other waits and uses the same."""
+    """One exports, and logs two lines, the first as a warning: it is seen by whoever waits.
+
+    The other waits and uses the same.
+    """
     assert [errors for _, errors in first_uses] == ["", ""]
     (rows, records), (same, more) = (json.loads(output) for output, _ in first_uses)
     assert rows == same
-    assert [level for level, _ in records + more] == ["INFO", "INFO"]
-    assert "to ONNX, once" in (records + more)[0][1]
+    assert [level for level, _ in records + more] == ["WARNING", "INFO"]
+    assert "once on this machine" in (records + more)[0][1]
     assert not list((home / "onnx").glob("making-*"))
 
 
