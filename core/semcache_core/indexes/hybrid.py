@@ -14,8 +14,8 @@ from semcache_core.indexes.tails import Tails
 from semcache_core.models import Change, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import EntryStore
 
-SCAN_LIMIT = 10_000
-"""Entries of a scope up to which a scan is faster than Chroma, besides being exact."""
+SCAN_LIMIT = 200_000
+"""Entries of a scope up to which a scan is faster than Chroma, and is never caught by a crowd."""
 _OPENING = 15.0
 """Seconds a search of a large scope waits for an index that is being opened. Reading the whole
 scope into memory instead would take about as long."""
@@ -28,6 +28,8 @@ class HybridIndex:
     that is done. chromadb is not even imported before. `budget` bounds the bytes of scanned
     scopes in memory.
     """
+
+    floored = True
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class HybridIndex:
         if self._keeper.active:
             self._keeper.wake()
 
-    def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+    def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
         self._keeper.searched = time.monotonic()
         self._await_opening(scope)
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
@@ -58,7 +60,7 @@ class HybridIndex:
                 return self._large(serving, scope, vector, k)
             except IndexFailed as error:
                 self._keeper.report(serving, error)
-        found = self._scan.nearest(scope, vector, k)
+        found = self._scan.nearest(scope, vector, k, floor)
         self._watch(scope)
         return found
 

@@ -21,7 +21,7 @@ from semcache_core.errors import (
 )
 from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
 from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
-from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
+from semcache_core.protocols import Clock, EntryStore, Floored, ForkAware, Maintained, VectorIndex
 from semcache_core.store.claim import Claim
 from semcache_core.store.eviction import Evictor, make_evictor
 from semcache_core.store.follower import Follower
@@ -47,7 +47,7 @@ _ROUNDING = 1e-4
 """How far an index's similarity may be off the exact one that is computed from the row."""
 _HIGHEST = 1.01
 """A cosine above this, beyond rounding, comes from a vector that was damaged on the disk."""
-_HOT_BYTES = 64 * 1024 * 1024
+_HOT_BYTES = 256 * 1024 * 1024
 _ENTRY_BYTES = 16 * 1024 * 1024
 
 
@@ -109,7 +109,7 @@ class Store:
         max_bytes: int | None = None,
         max_entry_bytes: int | None = _ENTRY_BYTES,
         eviction: str = "lru",
-        hot: int = 10_000,
+        hot: int = 100_000,
         poll: float = 0.5,
         failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
@@ -118,6 +118,7 @@ class Store:
         self._limits = Limits(max_entries, max_bytes, eviction, max_entry_bytes)
         self._largest = math.inf if max_entry_bytes is None else max_entry_bytes
         self._entries, self._index = entries, index
+        self._floored = index if isinstance(index, Floored) else None
         self._dimension = dimension
         self._clock, self._ttl = clock, ttl
         self._claim = Claim(entries, identity, probe)
@@ -171,7 +172,7 @@ class Store:
         self._check_claim(vector)
         wanted = k + _SPARE
         while True:
-            found = self._index.nearest(scope, vector, wanted)
+            found = self._found(scope, vector, wanted, floor - _ROUNDING)
             near = [neighbour for neighbour in found if neighbour.similarity >= floor - _ROUNDING]
             candidates = self._current(scope, vector, near, floor)
             if len(candidates) >= k or len(near) < wanted:
@@ -311,6 +312,11 @@ class Store:
         await asyncio.to_thread(self.close)
 
     # -- inside: reading --------------------------------------------------------------------
+
+    def _found(self, scope: str, vector: Vector, k: int, floor: float) -> list[Neighbour]:
+        if self._floored is None:
+            return self._index.nearest(scope, vector, k)
+        return self._floored.nearest(scope, vector, k, floor)
 
     def _current(
         self, scope: str, vector: Vector, near: Sequence[Neighbour], floor: float
