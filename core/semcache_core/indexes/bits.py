@@ -31,7 +31,8 @@ _FEW = 64
 _BLOCK = 64
 _CHUNK = 1_000
 _SEED = 0
-_ROUNDING = 1e-5
+_ROUNDING = 3e-4
+"""What rows in 16 bits a number, and adding floats in another order, may change."""
 
 Words = NDArray[np.uint64]
 Places = NDArray[np.intp]
@@ -94,19 +95,12 @@ class Bits:
         places = np.flatnonzero(parted <= asked.reach(floor))
         if len(places) > _FEW + k:
             floor = max(floor, _kth(rows, vector, _likely(parted, _FEW + k), k))
-            places = np.flatnonzero(parted <= asked.reach(floor))
-            places = self._narrowed(asked, rows, vector, k, floor, places)
+            places = np.flatnonzero(parted <= asked.reach(floor - _ROUNDING))
+            highest = asked.highest(self, places)
+            first = places[_top(highest, _FEW + k)]
+            floor = max(floor, _kth(rows, vector, first, k))
+            places = places[highest >= floor - _ROUNDING]
         return _compared(rows, vector, places)
-
-    def _narrowed(
-        self, asked: _Asked, rows: Rows, vector: Vector, k: int, floor: float, places: Places
-    ) -> Places:
-        """Of the places, those that all planes leave."""
-        highest = asked.highest(self, places)
-        if len(places) > _FEW + k:
-            first = np.argpartition(highest, len(places) - _FEW - k)[len(places) - _FEW - k :]
-            floor = max(floor, _kth(rows, vector, places[first], k))
-        return places[highest >= floor - _ROUNDING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +190,13 @@ def _likely(parted: NDArray[np.uint8], count: int) -> Places:
         return np.argpartition(parted, count)[:count]
     fewest = parted[: blocks * _BLOCK].reshape(_BLOCK, blocks).min(axis=0)
     return np.flatnonzero(parted <= np.partition(fewest, count)[count])[:count]
+
+
+def _top(values: Vector, count: int) -> Places:
+    """Places of the highest values, or all if there are no more."""
+    if count >= len(values):
+        return np.arange(len(values))
+    return np.argpartition(values, len(values) - count)[len(values) - count :]
 
 
 def _kth(rows: Rows, vector: Vector, places: Places, k: int) -> float:
