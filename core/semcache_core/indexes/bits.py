@@ -122,7 +122,7 @@ class _Asked:
 
     def parted(self, words: Words) -> NDArray[np.uint8]:
         """How many of the planes part the question from each row."""
-        total = np.bitwise_count(words[0] ^ self.words[0])
+        total: NDArray[np.uint8] = np.bitwise_count(words[0] ^ self.words[0])
         for row, word in zip(words[1:], self.words[1:], strict=False):
             total += np.bitwise_count(row ^ word)
         return total
@@ -143,8 +143,10 @@ class _Asked:
         for row, word in zip(bits.words, self.words, strict=True):
             parted += np.bitwise_count(row[places] ^ word)
         across = _cosines(_WORD * len(self.words)).take(parted) * bits.spans[places]
-        highest: Vector = across * np.float32(self.span) + bits.leans[places]
-        return highest + np.float32(self.lean)
+        highest: Vector = across * np.float32(self.span) + (
+            bits.leans[places] + np.float32(self.lean)
+        )
+        return highest
 
 
 _UNEVEN = 0.01
@@ -160,9 +162,11 @@ def _seen(rows: Matrix) -> tuple[Words, Vector]:
 def _turned(rows: Matrix) -> Matrix:
     planes = _planes(rows.shape[1])
     if len(rows) > 1:
-        return rows @ planes.T
+        turned: Matrix = rows @ planes.T
+        return turned
     # BLAS would spread it over threads, which wait for one another on a busy machine.
-    return np.einsum("ij,j->i", planes, rows[0])[None]
+    one: Matrix = np.einsum("ij,j->i", planes, rows[0])[None]
+    return one
 
 
 @cache

@@ -19,14 +19,14 @@ Rows = Matrix | Packed
 
 def packed(rows: Matrix) -> Packed:
     """The same rows in 16 bits a number."""
-    return np.rint(np.clip(rows, -1.0, 1.0) * _ONE).astype(np.int16)
+    made: Packed = np.rint(np.clip(rows, -1.0, 1.0) * _ONE).astype(np.int16)
+    return made
 
 
 def plain(rows: Rows) -> Matrix:
     """As floats, whichever they are; floats are not copied."""
-    if rows.dtype == np.int16:
-        return rows.astype(np.float32) / np.float32(_ONE)
-    return rows.astype(np.float32, copy=False)
+    made: Matrix = rows.astype(np.float32, copy=False)
+    return made / np.float32(_ONE) if rows.dtype == np.int16 else made
 
 
 def cosines(rows: Rows, vector: Vector) -> Vector:
