@@ -92,8 +92,10 @@ class Bits:
         """The k nearest of the first rows that reach the floor, and perhaps more, in any order."""
         asked = _Asked.of(self, vector)
         parted = asked.parted(self.words[:_FIRST, : len(rows)])
-        places = np.flatnonzero(parted <= asked.reach(floor))
-        if len(places) > _FEW + k:
+        within = parted <= asked.reach(floor)
+        if np.count_nonzero(within) <= _FEW + k:
+            places = np.flatnonzero(within)
+        else:
             floor = max(floor, _kth(rows, vector, _likely(parted, _FEW + k), k))
             places = np.flatnonzero(parted <= asked.reach(floor - _ROUNDING))
             highest = asked.highest(self, places)
@@ -111,14 +113,22 @@ class _Asked:
     span: float
     lean: float
     """What is added to a row's own lean."""
-    squared: float
-    """Of the centre's length."""
+    best: Vector
+    """By the number of the first planes that part it from a row: the highest cosine.
+
+    For the distance to the centre that favours it most: a row of unit length that is `s` away leans
+    (1 + c^2 - s^2) / 2 towards a centre of length c, so its cosine is at most a s - s^2 / 2 and a
+    constant.
+    """
 
     @classmethod
     def of(cls, bits: Bits, vector: Vector) -> _Asked:
         words, spans = _seen((vector - bits.centre)[None])
-        squared = float(bits.centre @ bits.centre)
-        return cls(words[:, 0], float(spans[0]), float(vector @ bits.centre) - squared, squared)
+        span, squared = float(spans[0]), float(bits.centre @ bits.centre)
+        lean = float(vector @ bits.centre) - squared
+        across = _cosines(_WORD * min(_FIRST, len(words))) * span
+        best = np.maximum(across, 0.0) ** 2 / 2 + (1 + squared) / 2 + lean
+        return cls(words[:, 0], span, lean, best)
 
     def parted(self, words: Words) -> NDArray[np.uint8]:
         """How many of the planes part the question from each row."""
@@ -128,14 +138,8 @@ class _Asked:
         return total
 
     def reach(self, floor: float) -> int:
-        """By how many of the first planes a row may be parted and still reach the floor.
-
-        For the distance to the centre that favours it most: a row of unit length that is `s` away
-        leans (1 + squared - s^2) / 2, so its cosine is at most `a s - s^2 / 2` and a constant.
-        """
-        across = _cosines(_WORD * min(_FIRST, len(self.words))) * self.span
-        best = np.maximum(across, 0.0) ** 2 / 2 + (1 + self.squared) / 2 + self.lean
-        return int(np.count_nonzero(best >= floor - _UNEVEN)) - 1
+        """By how many of the first planes a row may be parted and still reach the floor."""
+        return int(np.count_nonzero(self.best >= floor - _UNEVEN)) - 1
 
     def highest(self, bits: Bits, places: Places) -> Vector:
         """The highest cosines that rows may have."""
