@@ -70,68 +70,81 @@ def spread(us: list[float]) -> dict[str, float]:
     return {name: round(cut, 2) for name, cut in named.items()} | {"calls": len(us)}
 
 
-def measured(specs: list[Spec], count: int, home: Path, questions: Path, rounds: int) -> Figures:
-    """All of a group at one size, filled one after the other and asked by turns."""
-    found: Figures = {}
+def measured(
+    specs: list[Spec], counts: list[int], home: Path, questions: Path, rounds: int
+) -> dict[int, Figures]:
+    """All of a group, at all sizes, filled one after the other and asked by turns.
+
+    At all sizes at once, so that what grows with the size is not what a busy moment cost.
+    """
+    found: dict[int, Figures] = {count: {} for count in counts}
     with contextlib.ExitStack() as stack:
         running = []
-        for spec in specs:
-            one = started(spec, home) if count <= spec.most else None
-            if one is None:
-                continue
-            stack.enter_context(one)
-            try:
-                found[spec.name] = one.open(questions, count)
-                running.append(one)
-                _say(f"{count:,}: {spec.name} filled in {found[spec.name]['fill_s']:.1f} s")
-            except Failed as error:
-                found[spec.name] = {"error": str(error)}
-                _say(f"{count:,}: {spec.name} failed: {error}")
+        for count in counts:
+            for spec in specs:
+                one = started(spec, home, count) if count <= spec.most else None
+                if one is not None:
+                    stack.enter_context(one)
+                    if _filled(one, questions, found[count]):
+                        running.append(one)
         _times(running, found, rounds)
         _crowds(running, found)
         for one in running:
             with contextlib.suppress(Failed):
-                found[one.spec.name] |= one.ask("reopen")
+                found[one.count][one.spec.name] |= one.ask("reopen")
     return found
 
 
-def _times(running: list[Running], found: Figures, rounds: int) -> None:
-    taken: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _filled(one: Running, questions: Path, found: Figures) -> bool:
+    """Fill a subject; whether it can be asked."""
+    name = one.spec.name
+    try:
+        found[name] = one.open(questions)
+    except Failed as error:
+        found[name] = {"error": str(error)}
+        _say(f"{one.count:,}: {name} failed: {error}")
+        return False
+    _say(f"{one.count:,}: {name} filled in {found[name]['fill_s']:.1f} s")
+    return True
+
+
+def _times(running: list[Running], found: dict[int, Figures], rounds: int) -> None:
+    taken: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     shuffled = random.Random(0)
     for number in range(rounds):
-        turns = [(one, op) for one in running for op in found[one.spec.name]["ops"]]
+        turns = [(one, op) for one in running for op in found[one.count][one.spec.name]["ops"]]
         for one, op in shuffled.sample(turns, len(turns)):
             time.sleep(PAUSE)
             said = one.ask("time", op=op, times=CALLS, seconds=TURN, seed=number)
-            taken.setdefault((one.spec.name, op), []).append(said)
-    for (name, op), turns in taken.items():
+            taken.setdefault((one.count, one.spec.name, op), []).append(said)
+    for (count, name, op), turns in taken.items():
         us = [one for turn in turns[1:] or turns for one in turn["us"]]  # the first turn warms up
         calls = sum(len(turn["us"]) for turn in turns)
         figures = spread(us) | {
             "answered": sum(turn["answered"] for turn in turns) / calls,
             "right": sum(turn["right"] for turn in turns) / calls,
         }
-        found[name].setdefault("operations", {})[op] = figures
+        found[count][name].setdefault("operations", {})[op] = figures
 
 
-def _crowds(running: list[Running], found: Figures) -> None:
+def _crowds(running: list[Running], found: dict[int, Figures]) -> None:
     """Semantic hits from many threads at once, repeated by turns."""
     turns = [
         (one, op, callers)
         for one in running
         if one.spec.crowd
         for op in ("semantic", "exact")[: 1 + (one.spec.env == OWN)]
-        if op in found[one.spec.name]["ops"]
+        if op in found[one.count][one.spec.name]["ops"]
         for callers in CROWDS
     ]
-    taken: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    taken: dict[tuple[int, str, str, int], list[dict[str, Any]]] = {}
     for _ in range(CROWD_REPEATS):
         for one, op, callers in turns:
             time.sleep(PAUSE)
             said = one.ask("crowd", op=op, callers=callers, seconds=CROWD_SECONDS)
-            taken.setdefault((one.spec.name, op, callers), []).append(said)
-    for (name, op, callers), repeats in taken.items():
-        found[name].setdefault("crowds", {})[f"{op}, {callers} threads"] = {
+            taken.setdefault((one.count, one.spec.name, op, callers), []).append(said)
+    for (count, name, op, callers), repeats in taken.items():
+        found[count][name].setdefault("crowds", {})[f"{op}, {callers} threads"] = {
             "per_s": statistics.median(one["per_s"] for one in repeats),
             "errors": sum(one["errors"] for one in repeats),
             **spread([us for one in repeats for us in one["us"]]),
@@ -207,14 +220,14 @@ def main() -> None:
     timed = imports(options.home) if "imports" in groups else {}
     result: dict[str, Any] = {"machine": machine(), "imports": timed, "sizes": {}}
     questions = corpus(options.home, max(sizes))
-    for count in sizes:
-        found: Figures = result["sizes"].setdefault(str(count), {})
-        for group in (name for name in GROUPS if name in groups):
-            specs = [spec for spec in GROUPS[group] if _wanted(spec, options.subjects)]
-            found[group] = measured(specs, count, options.home, questions, options.rounds)
-            result["bars"] = bars(result)
-            if options.json:  # after each, should the run be stopped
-                options.json.write_text(json.dumps(result, indent=2) + "\n")
+    for group in (name for name in GROUPS if name in groups):
+        specs = [spec for spec in GROUPS[group] if _wanted(spec, options.subjects)]
+        found = measured(specs, sizes, options.home, questions, options.rounds)
+        for count, figures in found.items():
+            result["sizes"].setdefault(str(count), {})[group] = figures
+        result["bars"] = bars(result)
+        if options.json:  # after each, should the run be stopped
+            options.json.write_text(json.dumps(result, indent=2) + "\n")
     show(result)
 
 

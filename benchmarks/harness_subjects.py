@@ -72,8 +72,9 @@ class Failed(Exception):
 class Running:
     """A subject's process; use as a context manager."""
 
-    def __init__(self, spec: Spec, interpreter: Path) -> None:
+    def __init__(self, spec: Spec, interpreter: Path, count: int) -> None:
         self.spec = spec
+        self.count = count
         self._place = tempfile.TemporaryDirectory(prefix="bench-")
         self._process = subprocess.Popen(
             [str(interpreter), str(FOLDER / f"{spec.file}.py"), *spec.args],
@@ -95,9 +96,9 @@ class Running:
             raise Failed(said["error"])
         return said
 
-    def open(self, corpus: Path, count: int) -> dict[str, Any]:
-        """Fill it."""
-        return self.ask("open", corpus=str(corpus), count=count, folder=self._place.name)
+    def open(self, corpus: Path) -> dict[str, Any]:
+        """Fill it with `count` entries."""
+        return self.ask("open", corpus=str(corpus), count=self.count, folder=self._place.name)
 
     def __enter__(self) -> Running:
         return self
@@ -113,10 +114,10 @@ class Running:
         self._place.cleanup()
 
 
-def started(spec: Spec, home: Path) -> Running | None:
+def started(spec: Spec, home: Path, count: int) -> Running | None:
     """The subject's process; None if its environment cannot be made."""
     interpreter = python(home, spec.env)
-    return None if interpreter is None else Running(spec, interpreter)
+    return None if interpreter is None else Running(spec, interpreter, count)
 
 
 def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:

@@ -8,8 +8,7 @@ from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from langchain_core._api import suppress_langchain_beta_warning
-from langchain_core.load import dumps, loads
+from langchain_core.load import dumps
 from langchain_core.messages import LC_ID_PREFIX, AIMessage, AIMessageChunk
 from langchain_core.outputs import (
     ChatGeneration,
@@ -20,6 +19,7 @@ from langchain_core.outputs import (
 from pydantic import BaseModel
 
 from langchain_semcache.identifiers import fresh_uuid
+from langchain_semcache.reviving import Reviver
 from semcache_core.errors import PayloadError
 
 # The only classes a stored answer may bring to life: the cache's file is untrusted input.
@@ -69,14 +69,14 @@ class GenerationsCodec:
 
 
 CODEC = GenerationsCodec()
+_revive = Reviver(ALLOWED)
 
 
 @lru_cache(maxsize=4096)
 def _revived(data: bytes) -> tuple[Generation, ...]:
     """Shared between hits, so nobody may change these: `fresh` copies them."""
     try:
-        with suppress_langchain_beta_warning():
-            found = [loads(text, allowed_objects=ALLOWED) for text in json.loads(data)]
+        found = [_revive(text) for text in json.loads(data)]
     except Exception as error:
         raise PayloadError(f"LangChain cannot read the stored answer: {error!r}") from error
     if not found or not all(isinstance(one, Generation) for one in found):

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+import orjson
+
 from semcache_core.envelope import unseal
 from semcache_core.errors import PayloadError
 from semcache_core.protocols import Codec
@@ -36,7 +38,7 @@ class JsonCodec:
     def decode(self, data: bytes) -> Any:
         """Raises `PayloadError`."""
         try:
-            return json.loads(data.decode())  # as bytes it would guess the encoding first
+            return _loaded(data)
         except (ValueError, RecursionError) as error:
             raise PayloadError(f"the stored answer is not JSON: {error}") from error
 
@@ -48,6 +50,15 @@ class JsonCodec:
         """A string as it is, anything else as JSON."""
         answer = self.decode(data)
         return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _loaded(data: bytes) -> Any:
+    if data.startswith(b'"'):  # a text, as nearly all answers are: in a fifth of the time
+        try:
+            return orjson.loads(data)
+        except ValueError:
+            pass  # lone surrogates, which `json` takes
+    return json.loads(data.decode())  # as bytes it would guess the encoding first
 
 
 JSON = JsonCodec()

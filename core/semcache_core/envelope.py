@@ -9,7 +9,6 @@ lookup counts as a miss.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from semcache_core.errors import PayloadError
@@ -17,7 +16,7 @@ from semcache_core.keys import sha256
 
 MAGIC = "semcache"
 VERSION = 1
-_SMALL = 65_536  # bytes; larger payloads are not worth holding twice
+_MAGIC, _VERSION = MAGIC.encode(), str(VERSION).encode()
 
 
 class Opened(NamedTuple):
@@ -34,32 +33,23 @@ def seal(codec: str, data: bytes) -> bytes:
 
 def unseal(payload: bytes) -> Opened:
     """Open and check an envelope; raises `PayloadError`."""
-    return _unseal_cached(payload) if len(payload) <= _SMALL else _unseal(payload)
-
-
-def _unseal(payload: bytes) -> Opened:
     head, newline, data = payload.partition(b"\n")
-    magic, version, codec, checksum = _fields(head)
-    if not newline or magic != MAGIC:
+    fields = head.split(b" ")
+    if not newline or len(fields) != 4 or fields[0] != _MAGIC:
         raise PayloadError("the entry is not in a semcache envelope")
-    if version != str(VERSION):
+    _, version, codec, checksum = fields
+    if version != _VERSION:
         raise PayloadError(
-            f"the entry has envelope version {version!r} and this semcache reads {VERSION}; "
+            f"the entry has envelope version {_text(version)!r} and this semcache reads {VERSION}; "
             "it was written by another release"
         )
-    if checksum != sha256(data)[:16]:
+    if checksum != sha256(data)[:16].encode():
         raise PayloadError("the entry's checksum does not match: it was damaged")
-    return Opened(codec, data)
+    return Opened(_text(codec), data)
 
 
-def _fields(head: bytes) -> tuple[str, str, str, str]:
+def _text(field: bytes) -> str:
     try:
-        magic, version, codec, checksum = head.decode("ascii").split(" ")
-    except ValueError as error:  # UnicodeDecodeError is one
+        return field.decode("ascii")
+    except UnicodeDecodeError as error:
         raise PayloadError("the entry is not in a semcache envelope") from error
-    return magic, version, codec, checksum
-
-
-# Keyed by the bytes themselves: an entry in the hot tier is the same object at every hit, so its
-# hash is computed once and the comparison ends at identity.
-_unseal_cached = lru_cache(maxsize=1024)(_unseal)

@@ -178,6 +178,18 @@ class VectorIndex(Protocol):
 
 
 @runtime_checkable
+class Floored(Protocol):
+    """An index that is faster when it may leave out what is far (optional)."""
+
+    floored: bool
+    """True: `nearest` takes a `floor`, and may leave out entries with a lower similarity."""
+
+    def nearest(
+        self, scope: str, vector: Vector, k: int, floor: float = -1.0
+    ) -> list[Neighbour]: ...
+
+
+@runtime_checkable
 class Maintained(Protocol):
     """An index with work to do behind the requests (optional); one thread calls `maintain`."""
 

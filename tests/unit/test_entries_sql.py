@@ -29,7 +29,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 from store_values import entry, unit
 
-from semcache_core.entries import sql
+from semcache_core.entries import transactions
 from semcache_core.entries.faults import fault, is_busy, is_race
 from semcache_core.entries.rows import to_entry, to_row
 from semcache_core.entries.sql import SqlEntries
@@ -285,7 +285,7 @@ def test_newer_tables(tmp_path: Path) -> None:
 
 def test_trimmed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old tombstones go, and a reader that needs them is told to start anew."""
-    monkeypatch.setattr(sql, "_LOG_KEPT", 10)
+    monkeypatch.setattr(transactions, "_LOG_KEPT", 10)
     record = SqlEntries(f"sqlite:///{tmp_path / 'e.sqlite3'}")
     for i in range(30):
         record.put([entry(f"k{i}")])

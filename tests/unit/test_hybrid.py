@@ -14,10 +14,12 @@ import pytest
 from chromadb.config import Settings
 from store_values import Wide, entry, wide
 
+from semcache_core.entries.memory import MemoryEntries
 from semcache_core.errors import ConfigError
 from semcache_core.indexes.chroma import ChromaIndex
 from semcache_core.indexes.hybrid import HybridIndex
 from semcache_core.indexes.large import IndexFailed
+from semcache_core.indexes.local_home import TemporaryHome
 from semcache_core.store import Store, open_store
 
 LIMIT = 40
@@ -421,11 +423,21 @@ def test_scan_only_and_own_index(stores: Stores) -> None:
     made: list[HybridIndex] = []
 
     def make(record: Any) -> HybridIndex:
-        from semcache_core.indexes.local_home import TemporaryHome
-
         made.append(HybridIndex(record, TemporaryHome("wide"), scan_limit=10))
         return made[0]
 
     store = stores(index=make)
     assert top(store, 70) == "scope-k70"
     assert store._index is made[0]
+
+
+def test_scopes_that_crowd_the_memory_go_to_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is room a scope is scanned; once scans fill half of it, it is to be indexed."""
+    monkeypatch.setattr("semcache_core.indexes.hybrid.SHARED_LIMIT", 10)
+    record = MemoryEntries()
+    record.put([entry(f"k{i}", vector=wide(i)) for i in range(30)])
+    for budget, wanted in ((10**9, False), (1, True)):
+        index = HybridIndex(record, TemporaryHome("wide"), scan_limit=1_000, budget=budget)
+        assert index.nearest("scope", wide(3), 1)[0].key == "k3"
+        assert index._keeper.pending() is wanted
+        index.close()

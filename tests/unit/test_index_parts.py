@@ -96,11 +96,11 @@ def test_matrix_gives_up_on_scanning_outside_the_lock(monkeypatch: pytest.Monkey
         matrix.upsert(f"k{i}", i, unit(i))
     scan, calls = module._best, []
 
-    def moving(view: Any, vector: Any, k: int) -> Any:
+    def moving(view: Any, vector: Any, k: int, floor: float) -> Any:
         calls.append(matrix._lock.locked())
         if not calls[-1]:
             matrix.upsert("k5", 10_000 + len(calls), unit(5))
-        return scan(view, vector, k)
+        return scan(view, vector, k, floor)
 
     monkeypatch.setattr(module, "_best", moving)
     assert matrix.nearest(unit(7), 1)[0].key == "k7"

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from heapq import merge
-from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Index, Row, Select, inspect
+from sqlalchemy import URL, Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
-from sqlalchemy.schema import CreateIndex
 
 from semcache_core.entries.engines import in_memory, make_engine, refuse_async
-from semcache_core.entries.faults import fault, is_busy, is_race, is_unreached, name, translated
-from semcache_core.entries.quick import quick_rows
-from semcache_core.entries.rows import tenant, to_entry, to_row
-from semcache_core.entries.statements import reads, victims, writes
+from semcache_core.entries.faults import fault, is_busy, is_unreached, name, translated
+from semcache_core.entries.questions import CHUNK, Questions
+from semcache_core.entries.rows import tenant, to_entry
+from semcache_core.entries.schema import SCHEMA, Schema
 from semcache_core.entries.tables import tables
+from semcache_core.entries.transactions import Transactions
 from semcache_core.entries.watched import Watched
 from semcache_core.errors import (
     ConfigError,
@@ -32,7 +29,7 @@ from semcache_core.errors import (
     StoreReadOnly,
     StoreReplaced,
 )
-from semcache_core.expiry import ORDERED, check_rule, take
+from semcache_core.expiry import ORDERED, check_rule
 from semcache_core.models import Change, Entry, Figures, Usage
 from semcache_core.waiting import PATIENCE, Breaker, Queue
 
@@ -40,17 +37,10 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SCHEMA = "1"
-_CHUNK = 500
-"""Keys in one IN list: Oracle takes 1,000 and SQL Server 2,100 parameters."""
 _PAGE = 500
 """Rows read at once: no transaction stays open between pages, and memory stays small."""
-_LOG_KEPT = 100_000
-"""Tombstones this far behind the newest seq are trimmed."""
-_PAUSES = (0.01, 0.1, 0.5)
-"""Seconds before opening is tried again at a busy database."""
 _PAUSE = 0.01
-"""The same for a transaction."""
+"""Seconds before a transaction is tried again at a busy database."""
 _IMPATIENCE = 0.05
 """Seconds that a write waits after one has just waited in vain."""
 _IDLE = 8
@@ -80,9 +70,10 @@ class SqlEntries:
         self._engine = source if isinstance(source, Engine) else make_engine(source)
         self._refuse_unusable()
         self.read_only = read_only
-        self._tables = made = tables(table)
-        self._reads, self._victims, self._writes = reads(made), victims(made), writes(made)
-        self._quick = quick_rows(table, made, self._engine.dialect)
+        made = tables(table)
+        self._asked = Questions(table, made, self._engine.dialect)
+        self._does = Transactions(made, self._asked)
+        self._schema = Schema(self._engine, made, self._asked, self._does)
         self._lock = threading.RLock()
         self._duck = self._engine.dialect.name == "duckdb"
         self._kept_idle = 0 if self._duck or isinstance(self._engine.pool, NullPool) else _IDLE
@@ -102,75 +93,71 @@ class SqlEntries:
 
     def put(self, entries: Sequence[Entry]) -> list[Entry]:
         wanted = list({entry.key: entry for entry in entries}.values())
-        return self._write(lambda connection: self._put(connection, wanted)) if wanted else []
+        return self._write(lambda connection: self._does.put(connection, wanted)) if wanted else []
 
     def get(self, keys: Sequence[str]) -> dict[str, Entry]:
-        rows = self._read(lambda connection: self._rows(connection, keys))
+        rows = self._read(lambda connection: self._asked.rows(connection, keys))
         return {entry.key: entry for row in rows if (entry := to_entry(row))}
 
     def delete(self, keys: Sequence[str]) -> list[Change]:
         wanted = list(dict.fromkeys(keys))
-        return self._write(lambda connection: self._bury(connection, wanted)) if wanted else []
+        return self._write(lambda connection: self._does.bury(connection, wanted)) if wanted else []
 
     def touch(self, uses: Mapping[str, tuple[int, float]]) -> None:
         rows = [{"k": key, "more": more, "used": last} for key, (more, last) in uses.items()]
         if rows:
-            self._write(lambda connection: connection.execute(self._writes.touch, rows))
+            self._write(lambda connection: self._does.touch(connection, rows))
 
     def changes(self, after: int, limit: int) -> list[Change] | None:
-        return self._read(lambda connection: self._changes(connection, after, limit))
+        return self._read(lambda connection: self._asked.changes(connection, after, limit))
 
     def figures(self) -> Figures:
         with suppress(StoreReplaced):  # what follows shows that this is another record
             self._stay()
-        row = self._read(lambda connection: connection.execute(self._reads.state).one())
-        return Figures(seq=row.seq, count=row.entries, size=row.size_bytes)
+        return self._read(self._asked.figures)
 
     def scope(self, scope: str) -> Iterator[Entry]:
-        return self._pages(self._reads.scope_after, scope=scope)
+        return self._pages(self._asked.reads.scope_after, scope=scope)
 
     def entries(self, namespace: str | None = None) -> Iterator[Entry]:
         if namespace is None:
-            return self._pages(self._reads.after)
-        return self._pages(self._reads.tenant_after, tenant=tenant(namespace))
+            return self._pages(self._asked.reads.after)
+        return self._pages(self._asked.reads.tenant_after, tenant=tenant(namespace))
 
     def count(self, scope: str | None = None) -> int:
         if scope is None:
             return self.figures().count
         found = self._read(
-            lambda c: c.execute(self._reads.scope_count, {"scope": scope}).scalar_one()
+            lambda c: c.execute(self._asked.reads.scope_count, {"scope": scope}).scalar_one()
         )
         return int(found)
 
     def doomed(self, rule: str, excess: int, excess_bytes: int, now: float) -> list[str]:
         check_rule(rule, ORDERED)
-        return self._read(lambda c: self._doomed(c, rule, excess, excess_bytes, now))
+        return self._read(lambda c: self._asked.doomed(c, rule, excess, excess_bytes, now))
 
     def sample(self, count: int) -> list[Usage]:
-        return self._read(lambda connection: self._sample(connection, count))
+        return self._read(lambda connection: self._asked.sample(connection, count))
 
     def expired(self, now: float, limit: int) -> list[str]:
-        values = {"now": now, "limit": limit}
-        return self._read(
-            lambda c: [key for key, _ in self._pairs(c, self._victims.expired, values)]
-        )
+        return self._read(lambda connection: self._asked.expired(connection, now, limit))
 
     def meta(self, name: str) -> str | None:
-        return self._read(lambda connection: self._meta(connection, name))
+        return self._read(lambda connection: self._asked.meta(connection, name))
 
     def set_meta(self, name: str, value: str) -> None:
-        self._write(lambda connection: self._set_meta(connection, name, value))
+        self._write(lambda connection: self._does.set_meta(connection, name, value))
 
     def metas(self) -> dict[str, str]:
-        rows = self._read(lambda connection: connection.execute(self._reads.metas).all())
+        rows = self._read(lambda connection: connection.execute(self._asked.reads.metas).all())
         return {row.name: row.value or "" for row in rows}
 
     def swap_meta(self, name: str, old: str | None, new: str) -> bool:
-        return self._write(lambda connection: self._swap_meta(connection, name, old, new))
+        return self._write(lambda connection: self._does.swap_meta(connection, name, old, new))
 
     def clear(self, namespace: str | None = None) -> int:
         if namespace is None:
-            return self._write(self._wipe)
+            return self._write(self._does.wipe)
         deleted = 0
         while keys := self._tenant_keys(namespace):
             deleted += len(self.delete(keys))
@@ -216,7 +203,7 @@ class SqlEntries:
         if not self.read_only:
             try:
                 with translated(self._engine.url):
-                    self._create()
+                    self._schema.create()
             except StoreReadOnly as error:
                 _log.warning("%s", error)
                 self.read_only = True
@@ -242,44 +229,6 @@ class SqlEntries:
         )
         _log.warning("semcache: %s", lost)
         raise lost
-
-    def _create(self) -> None:
-        """Create what is missing; other processes may be doing the same at this moment."""
-        for pause in (*_PAUSES, None):
-            try:
-                with self._engine.begin() as connection:
-                    self._create_tables(connection)
-                return
-            except DBAPIError as error:
-                if pause is None and is_busy(error) and self._is_made():
-                    _log.warning("%s", fault(error.orig, self._engine.url))
-                    return
-                if pause is None or not (is_busy(error) or is_race(error)):
-                    raise
-                time.sleep(pause)
-
-    def _is_made(self) -> bool:
-        """Whether there is nothing to create, so that a lock of somebody else's does not matter."""
-        names = set(inspect(self._engine).get_table_names(schema=self._tables.entries.schema))
-        return names >= {table.name for table in self._tables.all}
-
-    def _create_tables(self, connection: Connection) -> None:
-        for table in self._tables.all:
-            table.create(connection, checkfirst=True)
-        for index in self._tables.indexes:
-            self._create_index(connection, index)
-        if connection.execute(self._reads.state).first() is None:
-            connection.execute(
-                self._writes.start, {"id": 1, "seq": 0, "entries": 0, "size_bytes": 0, "trimmed": 0}
-            )
-            self._set_meta(connection, "schema", SCHEMA)
-        self._advance(connection, 0)  # whether it can be written shows now, and not at some put
-
-    def _create_index(self, connection: Connection, index: Index) -> None:
-        if self._duck:  # it cannot say which there are
-            connection.execute(CreateIndex(index, if_not_exists=True))
-        else:
-            index.create(connection, checkfirst=True)
 
     def _check_schema(self) -> None:
         found = self.meta("schema")
@@ -343,37 +292,6 @@ class SqlEntries:
             connection.close()
         return result
 
-    def _rows(self, connection: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
-        if self._quick is not None and len(keys) <= _CHUNK:
-            found = self._quick.rows(connection, keys)
-            if found is not None:
-                return found
-        if len(keys) == 1:
-            return connection.execute(self._reads.one, {"k": keys[0]}).all()
-        parts = (
-            connection.execute(self._reads.many, {"keys": part}).all() for part in _chunks(keys)
-        )
-        return [row for part in parts for row in part]
-
-    def _changes(self, connection: Connection, after: int, limit: int) -> list[Change] | None:
-        # The upper bound makes the two reads agree without a transaction around them: all that
-        # is at or below it was committed before either.
-        span = {
-            "after": after,
-            "upto": connection.execute(self._reads.state).one().seq,
-            "limit": limit,
-        }
-        written = connection.execute(self._reads.written, span).all()
-        deleted = connection.execute(self._reads.deleted, span).all()
-        if after < connection.execute(self._reads.state).one().trimmed:
-            return None
-        entries = (Change(row.seq, row.key, row.scope, to_entry(row)) for row in written)
-        tombstones = (Change(*row) for row in deleted)
-        return list(islice(merge(entries, tombstones, key=lambda change: change.seq), limit))
-
-    def _meta(self, connection: Connection, name: str) -> str | None:
-        return connection.execute(self._reads.meta, {"n": name}).scalar()
-
     def _connection(self) -> Connection:
         with suppress(IndexError):
             return self._idle.pop()
@@ -402,49 +320,10 @@ class SqlEntries:
         return self._read(lambda connection: connection.execute(statement, values).all())
 
     def _tenant_keys(self, namespace: str) -> list[str]:
-        wanted = {"tenant": tenant(namespace), "limit": _CHUNK}
-        return self._read(lambda c: list(c.execute(self._reads.tenant_keys, wanted).scalars()))
-
-    def _doomed(
-        self, connection: Connection, rule: str, excess: int, excess_bytes: int, now: float
-    ) -> list[str]:
-        limit = max(excess, _CHUNK)
-        while True:
-            values = {"now": now, "limit": limit}
-            found = self._pairs(connection, self._victims.expired, values)
-            if len(found) < limit:
-                found += self._ordered(connection, rule, values)
-            keys = take(found, excess, excess_bytes)
-            if len(keys) < len(found) or len(found) < limit:
-                return keys
-            limit *= 4
-
-    def _ordered(
-        self, connection: Connection, rule: str, values: dict[str, Any]
-    ) -> list[tuple[str, int]]:
-        statement: Select[Any] = getattr(self._victims, rule)
-        if rule != "random":
-            return self._pairs(connection, statement, values)
-        start = f"{random.getrandbits(256):064x}"
-        behind = self._pairs(connection, statement, values | {"start": start})
-        before = self._pairs(connection, statement, values | {"start": ""})
-        return list(dict([*behind, *before]).items())
-
-    def _sample(self, connection: Connection, count: int) -> list[Usage]:
-        """Keys are digests, so those behind a random point are drawn at random."""
-        start = f"{random.getrandbits(256):064x}"
-        values = {"start": start, "limit": count}
-        rows = list(connection.execute(self._victims.sample, values))
-        if len(rows) < count:
-            rest = connection.execute(self._victims.sample, values | {"start": ""})
-            rows = [*rows, *(row for row in rest if row.key < start)]
-        return [Usage(*row) for row in rows[:count]]
-
-    @staticmethod
-    def _pairs(
-        connection: Connection, statement: Select[Any], values: dict[str, Any]
-    ) -> list[tuple[str, int]]:
-        return [(row.key, row.size_bytes) for row in connection.execute(statement, values)]
+        wanted = {"tenant": tenant(namespace), "limit": CHUNK}
+        return self._read(
+            lambda c: list(c.execute(self._asked.reads.tenant_keys, wanted).scalars())
+        )
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -481,80 +360,3 @@ class SqlEntries:
             result = work(connection)
         self._patience = PATIENCE
         return result
-
-    def _advance(self, connection: Connection, n: int) -> int:
-        """Take n seq; returns the one before the first."""
-        connection.execute(self._writes.advance, {"n": n})
-        return int(connection.execute(self._reads.state).one().seq) - n
-
-    def _put(self, connection: Connection, entries: list[Entry]) -> list[Entry]:
-        seq = self._advance(connection, len(entries))
-        committed = [entry.at(seq + place) for place, entry in enumerate(entries, start=1)]
-        removed = self._remove(connection, [entry.key for entry in entries])
-        connection.execute(self._writes.insert, [to_row(entry) for entry in committed])
-        self._tally(
-            connection,
-            len(entries) - len(removed),
-            sum(entry.size for entry in entries) - sum(row.size_bytes for row in removed),
-        )
-        return committed
-
-    def _bury(self, connection: Connection, keys: list[str]) -> list[Change]:
-        self._advance(connection, 0)
-        removed = self._remove(connection, keys)
-        if not removed:
-            return []
-        seq = self._advance(connection, len(removed))
-        changes = [
-            Change(seq + place, row.key, row.scope) for place, row in enumerate(removed, start=1)
-        ]
-        connection.execute(
-            self._writes.bury,
-            [{"seq": one.seq, "key": one.key, "scope": one.scope} for one in changes],
-        )
-        self._tally(connection, -len(removed), -sum(row.size_bytes for row in removed))
-        self._trim(connection)
-        return changes
-
-    def _remove(self, connection: Connection, keys: list[str]) -> list[Row[Any]]:
-        """Delete; returns key, scope and size of the rows that existed."""
-        removed: list[Row[Any]] = []
-        for part in _chunks(keys):
-            if found := connection.execute(self._reads.existing, {"keys": part}).all():
-                connection.execute(self._writes.remove, {"keys": part})
-                removed += found
-        return removed
-
-    def _tally(self, connection: Connection, entries: int, size: int) -> None:
-        connection.execute(self._writes.tally, {"more_entries": entries, "more_size_bytes": size})
-
-    def _trim(self, connection: Connection) -> None:
-        seq, _, _, trimmed = connection.execute(self._reads.state).one()
-        if seq - trimmed > 2 * _LOG_KEPT:
-            connection.execute(self._writes.trim, {"upto": seq - _LOG_KEPT})
-            connection.execute(self._writes.trimmed, {"upto": seq - _LOG_KEPT})
-
-    def _set_meta(self, connection: Connection, name: str, value: str) -> None:
-        self._advance(connection, 0)
-        connection.execute(self._writes.drop_meta, {"n": name})
-        connection.execute(self._writes.add_meta, {"name": name, "value": value})
-
-    def _swap_meta(self, connection: Connection, name: str, old: str | None, new: str) -> bool:
-        self._advance(connection, 0)
-        swapped = self._meta(connection, name) == old
-        if swapped:
-            self._set_meta(connection, name, new)
-        return swapped
-
-    def _wipe(self, connection: Connection) -> int:
-        self._advance(connection, 1)
-        count = int(connection.execute(self._reads.state).one().entries)
-        connection.execute(self._writes.wipe)
-        connection.execute(self._writes.wipe_tombstones)
-        connection.execute(self._writes.wiped)
-        return count
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield list(keys[start : start + _CHUNK])

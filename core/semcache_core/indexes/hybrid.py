@@ -14,8 +14,12 @@ from semcache_core.indexes.tails import Tails
 from semcache_core.models import Change, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import EntryStore
 
-SCAN_LIMIT = 10_000
-"""Entries of a scope up to which a scan is faster than Chroma, besides being exact."""
+SCAN_LIMIT = 200_000
+"""Entries of a scope up to which a scan is faster than Chroma, and is never caught by a crowd."""
+SHARED_LIMIT = 10_000
+"""The same where several processes search one index, and each would hold the vectors itself."""
+_CROWDED = 0.5
+"""Share of the budget from which on only scopes of up to `SHARED_LIMIT` are scanned."""
 _OPENING = 15.0
 """Seconds a search of a large scope waits for an index that is being opened. Reading the whole
 scope into memory instead would take about as long."""
@@ -25,9 +29,11 @@ class HybridIndex:
     """A `VectorIndex` with work behind the requests (`Maintained`).
 
     A scope of more than `scan_limit` entries is written to the index at `home`, and scanned until
-    that is done. chromadb is not even imported before. `budget` bounds the bytes of scanned
-    scopes in memory.
+    that is done; so is, once they fill half of `budget`, one of more than `SHARED_LIMIT`. chromadb
+    is not even imported before. `budget` bounds the bytes of scanned scopes in memory.
     """
+
+    floored = True
 
     def __init__(
         self,
@@ -37,10 +43,10 @@ class HybridIndex:
         scan_limit: int = SCAN_LIMIT,
         budget: int = DEFAULT_BUDGET,
     ) -> None:
-        self._record, self._scan_limit = record, scan_limit
+        self._record, self._scan_limit, self._budget = record, scan_limit, budget
         self._scan = ScanIndex(record.scope, budget=budget)
         self._tails = Tails()
-        self._keeper = Keeper(record, home, self._tails, scan_limit, self._drop)
+        self._keeper = Keeper(record, home, self._tails, self._limit, self._drop)
 
     def apply(self, changes: Sequence[Change]) -> None:
         self._scan.apply(changes)
@@ -50,7 +56,7 @@ class HybridIndex:
         if self._keeper.active:
             self._keeper.wake()
 
-    def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+    def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
         self._keeper.searched = time.monotonic()
         self._await_opening(scope)
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
@@ -58,7 +64,7 @@ class HybridIndex:
                 return self._large(serving, scope, vector, k)
             except IndexFailed as error:
                 self._keeper.report(serving, error)
-        found = self._scan.nearest(scope, vector, k)
+        found = self._scan.nearest(scope, vector, k, floor)
         self._watch(scope)
         return found
 
@@ -119,12 +125,18 @@ class HybridIndex:
         return sorted((older | newer).values(), key=lambda near: -near.similarity)[:k]
 
     def _watch(self, scope: str) -> None:
-        if self._scan.size(scope) > self._scan_limit:
+        if self._scan.size(scope) > self._limit():
             self._keeper.want(scope)
+
+    def _limit(self) -> int:
+        """Entries of a scope up to which it is scanned, as things are."""
+        if self._scan.nbytes < _CROWDED * self._budget:
+            return self._scan_limit
+        return min(self._scan_limit, SHARED_LIMIT)
 
     def _await_opening(self, scope: str) -> None:
         settled = self._keeper.settled
-        if not settled.is_set() and self._record.count(scope) > self._scan_limit:
+        if not settled.is_set() and self._record.count(scope) > self._limit():
             settled.wait(_OPENING)
 
     def _drop(self, scopes: Iterable[str]) -> None:

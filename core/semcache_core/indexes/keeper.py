@@ -66,7 +66,8 @@ class _Held:
 class Keeper:
     """The one who writes the index, or waits to be.
 
-    `serving` may be read by any thread. `dropped` is told which scopes need not be held in memory
+    `serving` may be read by any thread. `limit` says up to how many entries of a scope none is
+    needed; `dropped` is told which scopes need not be held in memory
     any longer.
     """
 
@@ -75,11 +76,11 @@ class Keeper:
         record: EntryStore,
         home: Home,
         tails: Tails,
-        scan_limit: int,
+        limit: Callable[[], int],
         dropped: Callable[[Iterable[str]], None],
     ) -> None:
         self._record, self._home, self._tails = record, home, tails
-        self._scan_limit, self._dropped = scan_limit, dropped
+        self._limit, self._dropped = limit, dropped
         self.wake: Callable[[], None] = lambda: None
         self._begin_anew()
         if not home.exists():
@@ -341,8 +342,8 @@ class Keeper:
         return 0.0
 
     def _rebuild(self, scopes: Iterable[str]) -> float:
-        scopes = list(scopes)
-        large = [scope for scope in scopes if self._record.count(scope) > self._scan_limit]
+        scopes, limit = list(scopes), self._limit()
+        large = [scope for scope in scopes if self._record.count(scope) > limit]
         self._forget_wanted(set(scopes) - set(large))
         if not large:
             return self._discard()

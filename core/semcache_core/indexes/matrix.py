@@ -9,23 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semcache_core.errors import ConfigError
-from semcache_core.indexes.codes import Codes
-from semcache_core.models import Change, Matrix, Neighbour, Vector
+from semcache_core.indexes import bits
+from semcache_core.indexes.bits import Bits
+from semcache_core.indexes.rows import Rows, cosines, packed, plain
+from semcache_core.models import Change, Neighbour, Vector
 
 _FIRST = 16
 _LOCKED = 1_000
 """Up to so many rows a scan is shorter than the bookkeeping of doing it outside the lock."""
 _TRIES = 3
 _CODED = 2_000
-"""Up to so many rows the floats are in the processor's cache, and reading less saves nothing."""
+"""Up to so many rows all are compared in full: reading less would save nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
     """What a reader scans without the lock: rows are only ever appended behind `used`."""
 
-    rows: Matrix
-    codes: Codes | None
+    rows: Rows
+    bits: Bits | None
     used: int
     moves: int
 
@@ -42,8 +44,8 @@ class ScopeMatrix:
         self._keys: list[str] = []
         self._place: dict[str, int] = {}
         self._seqs: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)
-        self._rows: Matrix = np.zeros((0, 0), dtype=np.float32)
-        self._codes: Codes | None = None
+        self._rows: Rows = np.zeros((0, 0), dtype=np.float32)
+        self._bits: Bits | None = None
         self._moves = 0
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class ScopeMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes held, with an estimate for the keys and for what an empty one takes."""
-        coded = self._codes.rows.nbytes if self._codes else 0
+        coded = self._bits.words.nbytes if self._bits else 0
         return self._rows.nbytes + coded + 250 * len(self._keys) + 2_000
 
     def apply(self, change: Change) -> None:
@@ -88,8 +90,8 @@ class ScopeMatrix:
                 self._place[moved] = place
                 self._rows[place] = self._rows[last]
                 self._seqs[place] = self._seqs[last]
-                if self._codes:
-                    self._codes.move(place, last)
+                if self._bits:
+                    self._bits.move(place, last)
             self._keys.pop()
 
     def trim(self, seq: int) -> None:
@@ -104,7 +106,7 @@ class ScopeMatrix:
             self._place = {key: place for place, key in enumerate(self._keys)}
             self._rows = self._rows[kept]
             self._seqs = self._seqs[kept]
-            self._codes = None
+            self._bits = None
 
     def newest(self, count: int) -> int:
         """The seq above which there are `count` entries."""
@@ -112,27 +114,36 @@ class ScopeMatrix:
             seqs = np.sort(self._seqs[: len(self._keys)])
             return int(seqs[-count - 1]) if count < len(seqs) else 0
 
-    def nearest(self, vector: Vector, k: int) -> list[Neighbour]:
-        """At most k, nearest first, with their cosine. Raises `ConfigError` on a bad shape."""
+    def nearest(self, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
+        """At most k, nearest first, with their cosine, of at least `floor` or near it.
+
+        Raises `ConfigError` on a bad shape.
+        """
         if self._keys:
             self._fitting(vector)
         for _ in range(_TRIES):
             with self._lock:
                 view = self._view()
                 if view.used <= _LOCKED:
-                    return self._name(_best(view, vector, k))
-            best = _best(view, vector, k)
+                    return self._name(_best(view, vector, k, floor))
+            best = _best(view, vector, k, floor)
             with self._lock:
                 if view.moves == self._moves:
                     return self._name(best)
         with self._lock:
-            return self._name(_best(self._view(), vector, k))
+            return self._name(_best(self._view(), vector, k, floor))
 
     def _view(self) -> _View:
         used = len(self._keys)
-        if self._codes is None and used > _CODED:
-            self._codes = Codes.of(self._rows[:used], len(self._rows))
-        return _View(self._rows, self._codes, used, self._moves)
+        if self._bits is None and used > _CODED and bits.usable:
+            self._bits = Bits.of(plain(self._rows[:used]), len(self._rows))
+            self._pack(used)
+        return _View(self._rows, self._bits, used, self._moves)
+
+    def _pack(self, used: int) -> None:
+        rows = np.empty(self._rows.shape, np.int16)
+        rows[:used] = packed(plain(self._rows[:used]))
+        self._rows = rows
 
     def _name(self, best: list[tuple[int, float]]) -> list[Neighbour]:
         return [Neighbour(self._keys[place], similarity) for place, similarity in best]
@@ -145,26 +156,26 @@ class ScopeMatrix:
         self._keys.append(key)
 
     def _set(self, place: int, seq: int, vector: Vector) -> None:
-        self._rows[place] = vector
+        self._rows[place] = packed(vector) if self._rows.dtype == np.int16 else vector
         self._seqs[place] = seq
-        if self._codes:
-            self._codes.put(place, self._rows[place : place + 1])
+        if self._bits:
+            self._bits.put(place, vector[None])
 
     def _make_room(self, used: int, vector: Vector) -> None:
         if not used:
             self._rows = np.empty((_FIRST, vector.shape[0]), dtype=np.float32)
-            self._codes = None
+            self._bits = None
             self._seqs = np.zeros(_FIRST, dtype=np.int64)
         self._fitting(vector)
         if used < len(self._rows):
             return
         capacity = max(used + (used >> 1), _FIRST)
-        rows = np.empty((capacity, vector.shape[0]), dtype=np.float32)
+        rows = np.empty((capacity, vector.shape[0]), dtype=self._rows.dtype)
         rows[:used] = self._rows
         self._rows = rows
         self._seqs = np.resize(self._seqs, capacity)
-        if self._codes:
-            self._codes = self._codes.grown(used, capacity)
+        if self._bits:
+            self._bits = self._bits.grown(used, capacity)
 
     def _fitting(self, vector: Vector) -> None:
         if vector.shape != self._rows.shape[1:]:
@@ -174,18 +185,18 @@ class ScopeMatrix:
             )
 
 
-def _best(view: _View, vector: Vector, k: int) -> list[tuple[int, float]]:
-    """Places and similarities of the k nearest rows, nearest first."""
+def _best(view: _View, vector: Vector, k: int, floor: float) -> list[tuple[int, float]]:
+    """Places and similarities of the k nearest rows, nearest first; perhaps none below `floor`."""
     if not view.used or k < 1:
         return []
-    places = view.codes.nearest(vector, k, view.used) if view.codes else None
-    rows = view.rows[: view.used] if places is None else view.rows[places]
-    # Not `rows @ vector`: BLAS spreads it over threads, which wait for one another on a busy
-    # machine (0.3 to 20 ms for 10,000 rows, against a steady 0.6 to 0.9).
-    similarities = np.einsum("ij,j->i", rows, vector)
+    rows = view.rows[: view.used]
+    if view.bits is not None:
+        places, similarities = view.bits.nearest(rows, vector, k, floor)
+        order = _first(similarities, k)
+        return list(zip(places[order].tolist(), similarities[order].tolist(), strict=True))
+    similarities = cosines(rows, vector)
     order = _first(similarities, k)
-    named = order if places is None else places[order]
-    return list(zip(named.tolist(), similarities[order].tolist(), strict=True))
+    return list(zip(order.tolist(), similarities[order].tolist(), strict=True))
 
 
 def _first(similarities: Vector, k: int) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Exact search: every vector of the scope, in memory. Right for scopes up to some ten thousand."""
+"""A search of all vectors of a scope, in memory. Right for scopes up to some hundred thousand."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class ScanIndex:
     recently searched first; the one in use is always kept.
     """
 
+    floored = True
+
     def __init__(self, load: Load, *, budget: int = DEFAULT_BUDGET) -> None:
         self._load = load
         self._budget = budget
@@ -53,10 +55,10 @@ class ScanIndex:
                 self._apply(change)
             self._shrink()
 
-    def nearest(self, scope: str, vector: Vector, k: int) -> list[Neighbour]:
+    def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
         matrix = self._held(scope).matrix
         with self._turns:
-            return matrix.nearest(vector, k)
+            return matrix.nearest(vector, k, floor)
 
     def clear(self) -> None:
         with self._lock:

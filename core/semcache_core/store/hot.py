@@ -33,11 +33,20 @@ class HotTier:
         return self._epoch
 
     def get(self, key: str) -> Entry | None:
+        entry = self._entries.get(key)
+        if entry is not None and self._crowded:
+            self._used(key)
+        return entry
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether it will matter soon what was used last: to note it takes longer than to look."""
+        return len(self._entries) > self._max_entries // 2 or self._bytes > self._max_bytes // 2
+
+    def _used(self, key: str) -> None:
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
+            if key in self._entries:
                 self._entries.move_to_end(key)
-            return entry
 
     def add(self, entries: Iterable[Entry], epoch: int) -> None:
         """Keep entries, unless the epoch moved on; older ones of the same keys go in any case."""

@@ -15,7 +15,7 @@ from semcache_core.indexes.announced import announced
 from semcache_core.indexes.client_home import ClientHome
 from semcache_core.indexes.clients import ChromaServer, http_client
 from semcache_core.indexes.homes import Home
-from semcache_core.indexes.hybrid import SCAN_LIMIT, HybridIndex
+from semcache_core.indexes.hybrid import SCAN_LIMIT, SHARED_LIMIT, HybridIndex
 from semcache_core.indexes.local_home import LocalHome, TemporaryHome
 from semcache_core.indexes.scan import ScanIndex
 from semcache_core.protocols import Embedder, EntryStore, VectorIndex
@@ -42,7 +42,7 @@ def open_store(
     entries: EntryStore | Engine | Redis | str | None = None,
     table: object = None,
     index: VectorIndex | Callable[[EntryStore], VectorIndex] | Any = None,
-    scan_limit: int = SCAN_LIMIT,
+    scan_limit: int | None = None,
     on_corrupt: OnCorrupt = "raise",
     **options: Any,
 ) -> Store:
@@ -59,7 +59,8 @@ def open_store(
                how it is spoken to (`indexes.clients.ChromaServer`).
     `index`    instead: a `chromadb` client, a vector store of LlamaIndex, "scan" for none on disk,
                a `VectorIndex`, or a function that makes one for a record.
-    `scan_limit`  entries of a scope up to which it is scanned in memory.
+    `scan_limit`  entries of a scope up to which it is scanned in memory: 200,000, or 10,000 with
+               `url` or an `index` that is given, which several processes may share.
     `on_corrupt`  "raise", or "move": set a damaged SQLite file aside, save what can be read.
     `options`  those of `Store`.
 
@@ -67,13 +68,14 @@ def open_store(
     """
     if url is not None and index is not None:
         raise ConfigError("url and index both name the index: give one of them")
+    limit = _limit(scan_limit, shared=url is not None or index is not None)
     server = _server(url, headers=url_headers, timeout=url_timeout, verify=url_verify)
     record = _record(path, entries, table, on_corrupt)
     try:
         home = partial(_home, path, server, index, record, embedder.identity)
         return Store(
             record,
-            _index(index, home, record, scan_limit),
+            _index(index, home, record, limit),
             identity=embedder.identity,
             dimension=lambda: embedder.dimension,
             probe=probe_of(embedder),
@@ -82,6 +84,12 @@ def open_store(
     except BaseException:
         record.close()
         raise
+
+
+def _limit(given: int | None, *, shared: bool) -> int:
+    if given is not None:
+        return given
+    return SHARED_LIMIT if shared else SCAN_LIMIT
 
 
 def _record(path: AnyPath | None, entries: Any, table: object, on_corrupt: OnCorrupt) -> EntryStore:

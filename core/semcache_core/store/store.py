@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from semcache_core.errors import (
-    ConfigError,
-    StoreClosed,
-    StoreError,
-    StoreReplaced,
-)
-from semcache_core.expiry import Limits, admitted, check_ttl, dated, excess
-from semcache_core.models import Candidate, Entry, IndexStatus, Neighbour, Vector
+from semcache_core.errors import ConfigError, StoreClosed, StoreError
+from semcache_core.expiry import Limits, admitted, check_ttl, dated
+from semcache_core.models import Candidate, Entry, Vector
 from semcache_core.protocols import Clock, EntryStore, ForkAware, Maintained, VectorIndex
 from semcache_core.store.claim import Claim
 from semcache_core.store.eviction import Evictor, make_evictor
 from semcache_core.store.follower import Follower
 from semcache_core.store.forks import guard
+from semcache_core.store.health import Health, health
 from semcache_core.store.hot import HotTier
+from semcache_core.store.reader import Reader
 from semcache_core.store.uses import Uses
+from semcache_core.store.vectors import Vectors
 from semcache_core.store.worker import Every, Worker
-from semcache_core.waiting import Queue
+from semcache_core.store.writer import Writer
 
 _log = logging.getLogger(__name__)
 
@@ -37,41 +31,10 @@ _USES_EVERY = 1.0
 """Seconds between two writes of use counts."""
 _PURGE_EVERY = 60.0
 """Seconds between two looks for entries that expired."""
-_PURGED = 500
-"""Expired entries deleted at once, so that a put waits for no more than those."""
 _STOPPING = 20.0
 """Seconds that closing waits for the background thread."""
-_SPARE = 4
-"""Neighbours asked for beyond k, as some may have expired or been replaced."""
-_ROUNDING = 1e-4
-"""How far an index's similarity may be off the exact one that is computed from the row."""
-_HIGHEST = 1.01
-"""A cosine above this, beyond rounding, comes from a vector that was damaged on the disk."""
-_HOT_BYTES = 64 * 1024 * 1024
+_HOT_BYTES = 256 * 1024 * 1024
 _ENTRY_BYTES = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How a store is doing."""
-
-    rows: int
-    """Entries in the record, expired ones included until they are purged."""
-    size: int
-    """Their bytes, as `Entry.size` counts them."""
-    seq: int
-    """The record's newest change."""
-    indexed: int
-    """The change up to which the index on disk is complete; equal to `seq` if it has none."""
-    pending: int
-    """Entries that wait to be written to the index; lookups see them all the same."""
-    index: str
-    """What the index is doing, in a word or two."""
-    owner: bool
-    """Whether this process writes the index."""
-    read_only: bool
-    hot: int
-    """Entries in this process's memory."""
 
 
 class Store:
@@ -109,26 +72,24 @@ class Store:
         max_bytes: int | None = None,
         max_entry_bytes: int | None = _ENTRY_BYTES,
         eviction: str = "lru",
-        hot: int = 10_000,
+        hot: int = 100_000,
         poll: float = 0.5,
         failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         check_ttl(ttl)
         _check_numbers(hot=hot, poll=poll)
         self._limits = Limits(max_entries, max_bytes, eviction, max_entry_bytes)
-        self._largest = math.inf if max_entry_bytes is None else max_entry_bytes
         self._entries, self._index = entries, index
-        self._dimension = dimension
         self._clock, self._ttl = clock, ttl
-        self._claim = Claim(entries, identity, probe)
-        self._claim.check()
+        claim = Claim(entries, identity, probe)
+        claim.check()
         self._hot = HotTier(hot, _HOT_BYTES)
-        self._failed = failed
         self._follower = Follower(entries, index, self._hot, poll, failed)
         self._uses = Uses()
         self._evictor = make_evictor(entries, self._limits)
-        self._writing, self._queue = threading.RLock(), Queue()
-        self._staked = -1
+        self._vectors = Vectors(claim, self._follower, dimension)
+        self._reader = self._make_reader()
+        self._writer = self._make_writer()
         self._closed = False
         self._writing_uses, self._purging = Every(_USES_EVERY), Every(_PURGE_EVERY)
         self._worker = Worker(self._chores, "semcache-store", failed)
@@ -139,15 +100,35 @@ class Store:
         if isinstance(index, Maintained):
             index.attach(self._worker.wake)
 
+    def _make_reader(self) -> Reader:
+        largest = self._limits.max_entry_bytes
+        return Reader(
+            self._index,
+            self._follower,
+            self._hot,
+            self._vectors,
+            clock=self._clock,
+            largest=math.inf if largest is None else largest,
+        )
+
+    def _make_writer(self) -> Writer:
+        return Writer(
+            self._entries,
+            self._follower,
+            self._hot,
+            self._vectors,
+            evictor=self._evictor,
+            uses=self._uses,
+            limits=self._limits,
+            clock=self._clock,
+        )
+
     # -- reading ----------------------------------------------------------------------------
 
     def hot(self, key: str) -> Entry | None:
         """The entry if this process's memory has it and it is certainly current. No I/O."""
         self._check_open()
-        if not self._follower.fresh:
-            return None  # others' changes are to be looked for first, which `get` does
-        entry = self._hot.get(key)
-        return entry if entry is not None and self._servable(entry, self._clock()) else None
+        return self._reader.hot(key)
 
     def get(self, key: str) -> Entry | None:
         """The entry with this key, from memory or from the record; never an expired one.
@@ -155,9 +136,7 @@ class Store:
         Raises `StoreError`.
         """
         self._check_open()
-        self._follower.look()
-        entry = self._hot.get(key) or self._follower.fetch([key]).get(key)
-        return entry if entry is not None and self._servable(entry, self._clock()) else None
+        return self._reader.get(key)
 
     def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Candidate]:
         """At most k entries of the scope with a similarity of at least `floor`, nearest first.
@@ -166,17 +145,7 @@ class Store:
         has unit length. Raises `StoreError`.
         """
         self._check_open()
-        self._check_vector("the query", vector)
-        self._follower.look()
-        self._check_claim(vector)
-        wanted = k + _SPARE
-        while True:
-            found = self._index.nearest(scope, vector, wanted)
-            near = [neighbour for neighbour in found if neighbour.similarity >= floor - _ROUNDING]
-            candidates = self._current(scope, vector, near, floor)
-            if len(candidates) >= k or len(near) < wanted:
-                return candidates[:k]
-            wanted *= 4  # what expired or was replaced stands in the way of what is behind it
+        return self._reader.nearest(scope, vector, k, floor)
 
     def entries(self, namespace: str | None = None) -> Iterator[Entry]:
         """All entries (of a namespace), oldest first, a few at a time; expired ones included."""
@@ -201,21 +170,7 @@ class Store:
     def health(self) -> Health:
         """How the store is doing."""
         self._check_open()
-        figures = self._entries.figures()
-        status = IndexStatus()
-        if isinstance(self._index, Maintained):
-            status = self._index.status()
-        return Health(
-            rows=figures.count,
-            size=figures.size,
-            seq=figures.seq,
-            indexed=figures.seq if status.seq is None else status.seq,
-            pending=status.pending,
-            index=status.state,
-            owner=status.owner,
-            read_only=self._entries.read_only,
-            hot=len(self._hot),
-        )
+        return health(self._entries, self._index, len(self._hot))
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -229,10 +184,9 @@ class Store:
         """
         self._check_open()
         given = [dated(entry, self._ttl) for entry in entries]
-        self._check_vectors(given)
+        self._vectors.check_all(given)
         if batch := admitted(given, self._limits):
-            with self._queue.turn(self._writing):
-                committed = {entry.key: entry for entry in self._put(batch)}
+            committed = {entry.key: entry for entry in self._writer.put(batch)}
             self._worker.start()
             return [committed.get(entry.key, entry) for entry in given]
         return given
@@ -249,19 +203,12 @@ class Store:
     def delete(self, keys: Sequence[str]) -> list[str]:
         """Delete entries; returns the keys that existed. Raises `StoreError`."""
         self._check_open()
-        with self._queue.turn(self._writing):
-            return self._delete(keys)
+        return self._writer.delete(keys)
 
     def clear(self, namespace: str | None = None) -> int:
         """Delete all entries (of a namespace); returns how many. Raises `StoreError`."""
         self._check_open()
-        with self._queue.turn(self._writing):
-            count = self._entries.clear(namespace)
-            if namespace is None:
-                self._claim.withdraw()
-                self._staked = -1
-            self._follower.catch_up()
-        return count
+        return self._writer.clear(namespace)
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep a small value beside the entries. Raises `StoreError`."""
@@ -310,101 +257,6 @@ class Store:
     async def aclose(self) -> None:
         await asyncio.to_thread(self.close)
 
-    # -- inside: reading --------------------------------------------------------------------
-
-    def _current(
-        self, scope: str, vector: Vector, near: Sequence[Neighbour], floor: float
-    ) -> list[Candidate]:
-        """The candidates as their rows have them now, nearest first.
-
-        The similarity is computed anew from the row's own vector, so that nothing depends on how
-        far the index is behind, or on what it rounds.
-        """
-        if not near:
-            return []
-        now = self._clock()
-        candidates = [
-            Candidate(row, similarity)
-            for row in self._rows([neighbour.key for neighbour in near]).values()
-            if row.vector is not None
-            and row.scope == scope
-            and self._servable(row, now)
-            and floor <= (similarity := float(row.vector @ vector)) <= _HIGHEST
-        ]
-        return sorted(candidates, key=lambda candidate: -candidate.similarity)
-
-    def _servable(self, entry: Entry, now: float) -> bool:
-        return not entry.expired(now) and len(entry.payload) <= self._largest
-
-    def _rows(self, keys: Sequence[str]) -> dict[str, Entry]:
-        held = {key: entry for key in keys if (entry := self._hot.get(key))}
-        missing = [key for key in keys if key not in held]
-        return held | (self._follower.fetch(missing) if missing else {})
-
-    # -- inside: writing --------------------------------------------------------------------
-
-    def _put(self, batch: Sequence[Entry]) -> list[Entry]:
-        try:
-            return self._put_once(batch)
-        except StoreReplaced:
-            return self._put_once(batch)
-
-    def _put_once(self, batch: Sequence[Entry]) -> list[Entry]:
-        self._make_room(batch)
-        if self._follower.exchanged:
-            self._follower.catch_up()
-        self._stake(batch)
-        epoch = self._hot.epoch
-        committed = self._entries.put(batch)
-        for entry in committed:
-            self._evictor.used(entry.key)
-        self._follower.written(committed, epoch)
-        return committed
-
-    def _delete(self, keys: Sequence[str]) -> list[str]:
-        changes = self._entries.delete(keys)
-        self._follower.deleted(changes)
-        return [change.key for change in changes]
-
-    def _make_room(self, batch: Sequence[Entry]) -> None:
-        over = excess(self._entries.figures(), batch, self._limits)
-        if over is not None:
-            self._uses.write(self._entries)
-        while over is not None:
-            if not self._delete(self._evictor.victims(over, self._clock())):
-                return  # none is left, or somebody else took them just now
-            over = excess(self._entries.figures(), batch, self._limits)
-
-    def _stake(self, batch: Sequence[Entry]) -> None:
-        """Note whose vectors these are, before the first is written."""
-        vector = next((entry.vector for entry in batch if entry.vector is not None), None)
-        restarts = self._follower.restarts  # somebody may have cleared the record meanwhile
-        if vector is not None and self._staked != restarts:
-            self._claim.stake(vector)
-            self._staked = restarts
-
-    def _check_claim(self, vector: Vector) -> None:
-        """Compare vectors only with the same embedder's."""
-        restarts = self._follower.restarts
-        if self._staked != restarts and self._claim.check(vector.size):
-            self._staked = restarts
-
-    def _check_vectors(self, batch: Sequence[Entry]) -> None:
-        for entry in batch:
-            if entry.vector is not None:
-                self._check_vector(f"entry {entry.key[:12]}", entry.vector)
-
-    def _check_vector(self, owner: str, vector: Vector) -> None:
-        expected = self._dimension() if self._dimension else vector.size
-        if vector.dtype != np.float32 or vector.shape != (expected,):
-            raise ConfigError(
-                f"{owner}: its vector should be float32 of shape ({expected},);"
-                f" got {vector.dtype} of shape {vector.shape}"
-            )
-        # Written so that a vector with a NaN fails as well.
-        if not abs(float(vector @ vector) - 1.0) < 1e-2:
-            raise ConfigError(f"{owner}: its vector is not of unit length")
-
     # -- inside: behind the requests --------------------------------------------------------
 
     def _chores(self) -> float:
@@ -412,14 +264,7 @@ class Store:
         pause = self._index.maintain() if isinstance(self._index, Maintained) else math.inf
         if len(self._uses):
             pause = min(pause, self._writing_uses.run(lambda: self._uses.write(self._entries)))
-        return min(pause, self._purging.run(self._purge))
-
-    def _purge(self) -> None:
-        if self._entries.read_only:
-            return
-        while keys := self._entries.expired(self._clock(), _PURGED):
-            with self._queue.turn(self._writing):
-                self._delete(keys)
+        return min(pause, self._purging.run(self._writer.purge))
 
     # -- inside: life and forks -------------------------------------------------------------
 
@@ -429,7 +274,7 @@ class Store:
 
     def before_fork(self) -> None:
         """Come to rest; called by the interpreter."""
-        self._writing.acquire()
+        self._writer.before_fork()
         for part in (self._entries, self._index):
             if isinstance(part, ForkAware):
                 part.before_fork()
@@ -440,9 +285,9 @@ class Store:
             if isinstance(part, ForkAware):
                 part.after_fork(child)
         if not child:
-            self._writing.release()
+            self._writer.release()
             return
-        self._writing = threading.RLock()
+        self._writer.reset()
         self._follower.reset()
         self._uses.reset()
         self._evictor.reset()

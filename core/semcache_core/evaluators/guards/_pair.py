@@ -112,7 +112,9 @@ def _answered(word: Word, other: Text, diff: Words) -> bool:
         return True
     if len(diff) > _MANY:
         return False
-    return any(same_word(word.stem, w.stem) for w in diff) or _mistyped(word, other)
+    start = word.stem[:4]
+    alike = [w.stem for w in diff if w.stem[:4] == start]
+    return any(same_word(word.stem, one) for one in alike) or _mistyped(word, other)
 
 
 def _mistyped(word: Word, other: Text) -> bool:
@@ -123,7 +125,9 @@ def _mistyped(word: Word, other: Text) -> bool:
     if letters(text) in other.letters and any(swapped(text, w) for w in other.every):
         return True
     others = other.unknown if word.known else other.every
-    return len(others) <= 4 * _MANY and any(typo(text, one) for one in others)
+    start = text[:2]  # that of a typo is one of these, see `typo`
+    near = [one for one in others if one[:1] in start] if len(others) <= 4 * _MANY else []
+    return any(typo(text, one) for one in near)
 
 
 def same_word(a: str, b: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from semcache_core.evaluators.guards import _lexicon
@@ -94,6 +95,10 @@ def extract(tokens: Sequence[Token]) -> Extracted:
     units: set[str] = set()
     at = 0
     while at < len(tokens):
+        if _inert(tokens[at].text):
+            rest.append(tokens[at])
+            at += 1
+            continue
         length, quantity = _quantity(tokens, at)
         if quantity is not None:
             found.append(quantity)
@@ -101,6 +106,15 @@ def extract(tokens: Sequence[Token]) -> Extracted:
             _keep(tokens, at, rest, units, found)
         at += max(length, 1)
     return Extracted(rest, tuple(found), frozenset(units))
+
+
+@lru_cache(maxsize=65_536)
+def _inert(text: str) -> bool:
+    """Whether no quantity begins with this word, and it is no unit: true of nearly all."""
+    plain, factors = _lexicon.number_words()
+    begins = text[0].isdigit() or text == "a" or text in _SIGNS
+    listed = (plain, factors, _lexicon.units(), _ROMAN, _DECADES)
+    return not begins and not any(text in words for words in listed)
 
 
 def _keep(

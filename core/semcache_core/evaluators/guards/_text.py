@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, cast
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 from semcache_core.evaluators.guards import _lexicon, _quantities
 from semcache_core.evaluators.guards._stem import stem
@@ -115,9 +116,11 @@ def noted(find: Callable[[Text], R]) -> Callable[[Text], R]:
     """Keep what a function finds in a text with the text: stored questions are met again."""
 
     def found(text: Text) -> R:
-        if find not in text.notes:
-            text.notes[find] = find(text)
-        return cast("R", text.notes[find])
+        try:
+            return text.notes[find]  # type: ignore[return-value]  # what `find` put there
+        except KeyError:
+            made = text.notes[find] = find(text)
+            return made
 
     return found
 
@@ -147,11 +150,15 @@ def _lowered(word: str) -> str:
 
 
 def _expanded(tokens: Sequence[Token]) -> Iterator[Token]:
-    for token in tokens:
-        yield from _expand(token)
+    return chain.from_iterable(map(_expand, tokens))
 
 
-def _expand(token: Token) -> Iterator[Token]:
+@lru_cache(maxsize=65_536)
+def _expand(token: Token) -> tuple[Token, ...]:
+    return tuple(_expanding(token))
+
+
+def _expanding(token: Token) -> Iterator[Token]:
     text = token.text
     spelt = _lexicon.spelling().get(text)
     if spelt:
@@ -180,14 +187,23 @@ def _bare(text: str) -> str:
 
 def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
     """Fillers left out, names of several words made one."""
-    table, at = _lexicon.phrases(), 0
+    table, at, beginnings = _lexicon.phrases(), 0, _beginnings()
+    following = [token.text for token in tokens[1:]] + [""]
     while at < len(tokens):
-        length, becomes = _phrase_at(tokens, at, table)
+        text = tokens[at].text
+        begins = text in table and ((text, following[at]) in beginnings or (text,) in beginnings)
+        length, becomes = _phrase_at(tokens, at, table) if begins else (0, "")
         if length == 0:
             yield tokens[at]
         elif becomes:
             yield Token(becomes, any(t.capital for t in tokens[at : at + length]), tokens[at].glued)
         at += max(length, 1)
+
+
+@lru_cache(maxsize=1)
+def _beginnings() -> frozenset[_lexicon.Phrase]:
+    """The first two words of all phrases: hardly any text has one, and to look is quick."""
+    return frozenset(p[:2] for known in _lexicon.phrases().values() for p, _ in known)
 
 
 def _phrase_at(
@@ -289,12 +305,18 @@ def _by_script(raw: str, words: Sequence[str]) -> str:
 
 def _by_function_words(words: Sequence[str]) -> str:
     """A language code if it has at least two function words and twice as many as any other."""
-    counts = sorted(
-        (
-            (sum(word in stop for word in words[:400]), code)
-            for code, stop in _lexicon.stopwords().items()
-        ),
-        reverse=True,
-    )
-    (best, code), (second, _) = counts[0], counts[1]
-    return code if best >= 2 and best >= 2 * second else ""
+    known, counts = _function_words(), {"": 0}
+    for word in words[:400]:
+        for code in known.get(word, ()):
+            counts[code] = counts.get(code, 0) + 1
+    code = max(counts, key=counts.__getitem__)
+    best = counts.pop(code)
+    return code if best >= 2 and best >= 2 * max(counts.values(), default=0) else ""
+
+
+@lru_cache(maxsize=1)
+def _function_words() -> dict[str, tuple[str, ...]]:
+    """The codes of the languages that each function word belongs to."""
+    listed = _lexicon.stopwords()
+    words = frozenset().union(*listed.values())
+    return {word: tuple(code for code in listed if word in listed[code]) for word in words}
