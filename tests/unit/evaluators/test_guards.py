@@ -77,6 +77,7 @@ DIFFERENT = [
     ("substitution", "recipe for plum jam", "recipe for fig jam"),
     ("constraints", "how do I deploy it", "how do I deploy it without downtime"),
     ("constraints", "a good soup recipe", "a good vegan soup recipe"),
+    ("additions", "how long do I boil an egg", "how long do I boil a quail egg"),
     ("language", "How do I renew my passport?", "Wie kann ich meinen Pass erneuern?"),
     ("language", "What is the capital of it?", "它的首都是什么?"),
 ]

@@ -89,6 +89,7 @@ def test_onnx_scores_as_torch_does(tmp_path: Any) -> None:
 
 def tiny_cross_encoder(folder: Any) -> Any:
     """A BERT of one layer with random weights, saved as a cross-encoder."""
+    import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -110,7 +111,9 @@ def tiny_cross_encoder(folder: Any) -> Any:
         num_attention_heads=1,
         intermediate_size=8,
         num_labels=1,
+        initializer_range=0.5,  # at the usual 0.02 all pairs score alike but for rounding
     )
+    torch.manual_seed(0)
     BertForSequenceClassification(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder

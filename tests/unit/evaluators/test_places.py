@@ -14,6 +14,7 @@ DIFFER = [
     ("What is the tallest building?", "What is the second tallest building?", "rank differs"),
     ("the 2nd largest lake", "the third largest lake", "rank differs: second / third"),
     ("Who beat Germany in 2014?", "Who did Germany beat in 2014?", "asks for another"),
+    ("Will it snow here?", "Will it snow in OR?", "elsewhere: here / OR"),
     ("who called my sister", "Whom did my sister call", "asks for another"),
 ]
 ALIKE = [

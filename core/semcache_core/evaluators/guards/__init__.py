@@ -13,6 +13,7 @@ from types import MappingProxyType
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators._base import BaseEvaluator
 from semcache_core.evaluators.guards import (
+    additions,
     antonyms,
     comparisons,
     constraints,
@@ -58,19 +59,20 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "orders": orders.differ,
         "substitution": substitution.differ,
         "constraints": constraints.differ,
+        "additions": additions.differ,
     }
 )
-_SOFT = frozenset({"orders", "names", "substitution", "constraints"})
+_SOFT = frozenset({"orders", "names", "substitution", "constraints", "additions"})
 PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "off": (),
         "core": tuple(name for name in FINDERS if name not in _SOFT),
-        "safe": tuple(name for name in FINDERS if name != "constraints"),
+        "safe": tuple(name for name in FINDERS if name != "additions"),
         "strict": tuple(FINDERS),
     }
 )
 """core: what no score can make good. safe: what guards need that stand alone.
-strict: also what is added to or left out of a question, which costs paraphrases."""
+strict: also any word that is added to or left out of a question, which costs paraphrases."""
 
 
 def findings(query: str, stored: str) -> dict[str, str]:

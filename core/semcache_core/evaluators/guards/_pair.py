@@ -148,6 +148,11 @@ def _slips(words: Words, other: Text) -> int:
     return sum([_mistyped(word, other) for word in words]) if len(words) <= _MANY else 0
 
 
+def telegraphic(text: Text) -> bool:
+    """Whether it is key words only ("pandas drop column"), which leave out what is plain."""
+    return all(word.content for word in text.words)
+
+
 def said(words: Sequence[Word]) -> str:
     """Words for a reason, at most four of them."""
     shown = ", ".join(word.text for word in words[:4])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semcache_core.evaluators.guards import _lexicon
-from semcache_core.evaluators.guards._pair import Pair, Words, said
+from semcache_core.evaluators.guards._pair import Pair, Words, said, telegraphic
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
 _REACH = 3
@@ -25,13 +25,13 @@ def differ(pair: Pair) -> str:
 
 def _constraints(left: Words, text: Text, shorter: Text) -> Words:
     marks = _lexicon.labelled("constraints.txt")["marks"]
-    opened = frozenset[str]() if _telegraphic(shorter) else _opened(text)
-    return tuple(word for word in left if word.text in marks or word.stem in opened)
-
-
-def _telegraphic(text: Text) -> bool:
-    """Whether it is key words only ("pandas drop column"), which leave out what is plain."""
-    return all(word.content for word in text.words)
+    opened = frozenset[str]() if telegraphic(shorter) else _opened(text)
+    light = _lexicon.light()
+    return tuple(
+        word
+        for word in left
+        if word.text in marks or (word.stem in opened and word.text not in light)
+    )
 
 
 @noted

@@ -9,9 +9,8 @@ import re
 from itertools import pairwise
 
 from semcache_core.evaluators.guards import _lexicon
-from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._pair import Pair, telegraphic
 from semcache_core.evaluators.guards._text import Text, noted
-from semcache_core.evaluators.guards.roles import keywords
 
 _TOKEN = re.compile(r"[\w'.]*\w")
 _LONG = 400
@@ -23,6 +22,7 @@ _ORDINALS = frozenset(["second", "third", "fourth", "fifth", "sixth", "tenth", "
 _DIGITS = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
 _FIRST_TO_TENTH = _ORDINALS - {"next"} | {"first", "seventh", "eighth", "ninth"}
 _UNITS_BEFORE = frozenset({"per", "every", "each", "a", "one", "million"})
+_AT = frozenset({"in", "at", "near", "around", "for", "of"})
 _WHO = frozenset({"who", "whom"})
 _DO = frozenset({"do", "does", "did"})
 _BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "has", "have", "had", "'s"])
@@ -32,7 +32,19 @@ _NO_VERB = _DO | _BE | _MAY | {"not", "else", "all", "or"}
 
 def differ(pair: Pair) -> str:
     """Two words exchanged, another rank, or who did it against to whom it was done."""
-    return _exchanged(pair) or _ranked(pair) or _numbered(pair) or _asked_for(pair)
+    return (
+        _exchanged(pair) or _ranked(pair) or _numbered(pair) or _asked_for(pair) or _elsewhere(pair)
+    )
+
+
+def _elsewhere(pair: Pair) -> str:
+    """Here in one text, a name behind "in" or "at" in the other."""
+    for one, other, left in ((pair.a, pair.b, pair.left_b), (pair.b, pair.a, pair.left_a)):
+        if "here" in one.every and "here" not in other.every and _AT & other.every:
+            named = next((word.text for word in left if word.name or word.kinds), "")
+            if named:
+                return f"elsewhere: here / {named}"
+    return ""
 
 
 def _exchanged(pair: Pair) -> str:
@@ -45,7 +57,11 @@ def _exchanged(pair: Pair) -> str:
     one, other = a[moved[0]], a[moved[1]]
     if (b[moved[0]], b[moved[1]]) != (other, one) or _in_any_order(a):
         return ""
-    if keywords(pair) and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint({one, other}):
+    if (
+        telegraphic(pair.a)
+        and telegraphic(pair.b)
+        and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint({one, other})
+    ):
         return ""
     return f"exchanged: {one} / {other}"
 

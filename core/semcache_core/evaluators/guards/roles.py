@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from semcache_core.evaluators.guards import _lexicon
-from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._pair import Pair, telegraphic
 from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text, Word, noted
 
@@ -82,16 +82,13 @@ def _exchanged(pair: Pair) -> str:
     first, second = moved
     if (a[first].stem, a[second].stem) != (b[second].stem, b[first].stem):
         return ""
-    if keywords(pair) and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint(
-        {a[first].text, a[second].text}
+    if (
+        telegraphic(pair.a)
+        and telegraphic(pair.b)
+        and not _lexicon.labelled("orders.txt")["verbs"].isdisjoint({a[first].text, a[second].text})
     ):
         return ""
     return f"exchanged: {a[first].text} / {a[second].text}"
-
-
-def keywords(pair: Pair) -> bool:
-    """Key words only: "reset password iphone" is "iphone password reset"."""
-    return all(word.content for word in (*pair.a.words, *pair.b.words))
 
 
 def _turned(pair: Pair) -> str:
