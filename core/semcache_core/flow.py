@@ -41,7 +41,10 @@ from semcache_core.variety import Variety
 
 log = logging.getLogger("semcache")
 
-TOO_LONG = "the question is longer than the embedder's window"
+UNSEEN = (
+    "the embedder does not see all of the question: it is longer than the embedder's window, or has"
+    " words or signs that the embedder does not know"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def exact_only(parts: Parts, prompt: Prompt) -> str:
     if prompt.query is None:
         return prompt.exact_only
     if not parts.embedder.fits(prompt.query):
-        return TOO_LONG
+        return UNSEEN
     return ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from semcache_core import telemetry
 from semcache_core.control import Control
-from semcache_core.flow import TOO_LONG, Parts
+from semcache_core.flow import UNSEEN, Parts
 from semcache_core.lru import LRU
 from semcache_core.models import Hit, Miss, Outcome, Reason
 
@@ -49,12 +49,13 @@ class Noting:
         return self._recent.get((prompt, entry))
 
     def _warn_once(self, miss: Miss) -> None:
-        if miss.detail is TOO_LONG and not self._warned:
+        if miss.detail is UNSEEN and not self._warned:
             self._warned = True
             log.warning(
-                "semcache: a question is longer than the embedder's window; such questions are "
-                "cached for exact repeats only. Name the question inside the prompt (question=) or "
-                "take an embedder with a longer window. This is said once."
+                "semcache: a question is longer than the embedder's window, or has words or signs "
+                "that it does not know; such questions are cached for exact repeats only. Name the "
+                "question inside the prompt (question=), or take an embedder with a longer window, "
+                "or one that knows the language. This is said once."
             )
 
 

@@ -77,6 +77,17 @@ DIFFERENT = [
     ("substitution", "recipe for plum jam", "recipe for fig jam"),
     ("constraints", "how do I deploy it", "how do I deploy it without downtime"),
     ("constraints", "a good soup recipe", "a good vegan soup recipe"),
+    ("bounds", "park for more than two hours", "park for up to two hours"),
+    ("quotes", 'translate "good morning" to Czech', 'translate "good evening" to Czech'),
+    ("quotes", "what does 'affect' mean", "what does 'effect' mean"),
+    ("quantifiers", "are all guests insured", "are some guests insured"),
+    ("quantifiers", "treated with syrup A", "treated only with syrup A"),
+    ("identifiers", "what is 7 + 5", "what is 7 - 5"),
+    ("identifiers", "is 7 > 5", "is 7 < 5"),
+    ("prepositions", "take it with meals", "take it before meals"),
+    ("prepositions", "parking at the arena", "parking near the arena"),
+    ("places", "Which clubs did Ajax beat?", "Which clubs beat Ajax?"),
+    ("antonyms", "Wie aktiviere ich das?", "Wie deaktiviere ich das?"),
     ("additions", "how long do I boil an egg", "how long do I boil a quail egg"),
     ("language", "How do I renew my passport?", "Wie kann ich meinen Pass erneuern?"),
     ("language", "What is the capital of it?", "它的首都是什么?"),
@@ -127,6 +138,10 @@ SAME = [
     ("is there any way to mend it", "how do I mend it"),
     ("is tea better than coffee", "tea or coffee, which is better"),
     ("I have problems opening the lock", "the lock does not open"),
+    ("what does 'affect' mean", 'what does "affect" mean'),
+    ("can anyone swim there", "can someone swim there"),
+    ("what's 7+5", "what is 7 + 5"),
+    ("the 2024-25 season", "the 2024-25 season?"),
 ]
 
 

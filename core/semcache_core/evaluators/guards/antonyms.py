@@ -9,7 +9,18 @@ from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text, noted
 
-_PREFIXES = {"un": 4, "dis": 5, "non": 5, "in": 6, "im": 6, "ir": 6, "il": 6}
+_PREFIXES = {
+    "un": 4,
+    "dis": 5,
+    "de": 8,
+    "dés": 5,
+    "불": 3,
+    "non": 5,
+    "in": 6,
+    "im": 6,
+    "ir": 6,
+    "il": 6,
+}
 """Negating prefixes, each with the shortest word it is looked for on ("form", "inform")."""
 _NO_OPPOSITES = frozenset({"order", "cover", "count", "position", "pose", "solution", "formation"})
 

@@ -14,8 +14,8 @@ _LONG = 200
 _LOOKED_AT = 2_000
 
 
-_FORMULA = re.compile(r"[=^]")
-_SIGN = re.compile(r"(?<=[\w)\s])[-+*/^=<>](?=[\s\w(])")
+_FORMULA = re.compile(r"[=^]|\d\s*[+*\u00d7\u00f7<>]\s*[\da-z(]|\d\s+[-/]\s+\d")
+_SIGN = re.compile(r"(?<=[\w)\s])[-+*/^=<>\u00d7\u00f7](?=[\s\w(])")
 _ESCAPE = re.compile(r"\\[A-Za-z]")
 
 

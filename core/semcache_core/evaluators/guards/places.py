@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair, telegraphic
+from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text, noted
 
 _TOKEN = re.compile(r"[\w'.]*\w")
@@ -24,6 +25,7 @@ _FIRST_TO_TENTH = _ORDINALS - {"next"} | {"first", "seventh", "eighth", "ninth"}
 _UNITS_BEFORE = frozenset({"per", "every", "each", "a", "one", "million"})
 _AT = frozenset({"in", "at", "near", "around", "for", "of"})
 _WHO = frozenset({"who", "whom"})
+_WHICH = frozenset({"which", "what"})
 _DO = frozenset({"do", "does", "did"})
 _BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "has", "have", "had", "'s"])
 _MAY = frozenset(["can", "could", "will", "would", "should", "shall", "may", "might", "must"])
@@ -114,9 +116,25 @@ def _superlative(token: str) -> bool:
 
 def _asked_for(pair: Pair) -> str:
     """Who beat Germany is the winner, who Germany did beat the loser."""
+    a, b = _unhelped(pair.a), _unhelped(pair.b)
+    if a and b and a[0] == b[0] and a[1] != b[1]:
+        return "asks for another: who did it / whom it was done to"
     if _wanted(pair.a) and _wanted(pair.b) and _wanted(pair.a) != _wanted(pair.b):
         return f"asks for another: {_wanted(pair.a)} / {_wanted(pair.b)}"
     return ""
+
+
+@noted
+def _unhelped(text: Text) -> tuple[tuple[str, ...], bool] | None:
+    """The words of a "which" without "did", sorted, and whether it had one.
+
+    "Which teams did Ajax beat" has the words of "which teams beat Ajax".
+    """
+    tokens = _tokens(text)
+    if not tokens or tokens[0] not in _WHICH:
+        return None
+    rest = [stem(token) for token in tokens if token not in _DO]
+    return tuple(sorted(rest)), len(rest) < len(tokens)
 
 
 @noted

@@ -17,6 +17,9 @@ _EXCLUDE = (
     frozenset({"above", "below"}),
     frozenset({"inside", "outside"}),
     frozenset({"for", "against"}),
+    frozenset({"with", "before"}),
+    frozenset({"with", "after"}),
+    frozenset({"at", "near"}),
 )
 _SAME = MappingProxyType(
     {"into": "to", "onto": "to", "towards": "to", "w/o": "without", "form": "from"}
