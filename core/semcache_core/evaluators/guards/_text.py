@@ -48,6 +48,8 @@ class Word(NamedTuple):
     """Synonym groups."""
     known: bool
     """Whether the word is in the list of English words, so that it is hardly a typo."""
+    letters: str
+    """Its letters, sorted; none of a short one, which is no typo of another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,24 +91,22 @@ def _remembered(text: str) -> Text:
 
 def _analyse(raw: str) -> Text:
     tokens = list(_expanded(_tokens(raw)))
-    every = [token.text for token in tokens]
-    merged = list(_merged(tokens))
-    rest, quantities, units = _quantities.extract(merged)
-    words = tuple(_word(token) for token in rest if token.text not in _ENDS)
-    content = tuple(word for word in words if word.content)
-    spoken = language(raw, every)
+    rest, quantities, units = _quantities.extract(list(_merged(tokens)))
+    words = tuple([_word(token) for token in rest if token.text not in _ENDS])
+    content = tuple([word for word in words if word.content])
+    spoken = language(raw, [token.text for token in tokens])
     return Text(
         raw=raw,
         words=words,
         content=content,
-        stems=frozenset(word.stem for word in content),
-        every=frozenset(word.text for word in words),
-        groups=frozenset(group for word in words for group in word.groups),
-        unknown=tuple(word.text for word in words if not word.known and len(word.text) > 3),
-        letters=frozenset(letters(word.text) for word in words if len(word.text) > 3),
+        stems=frozenset([word.stem for word in content]),
+        every=frozenset([word.text for word in words]),
+        groups=_NO_GROUPS.union(*[word.groups for word in words if word.groups]),
+        unknown=tuple([word.text for word in words if not word.known and len(word.text) > 3]),
+        letters=frozenset([word.letters for word in words if word.letters]),
         quantities=quantities,
         units=units,
-        negated=not _lexicon.negators(spoken).isdisjoint(token.text for token in rest),
+        negated=not _lexicon.negators(spoken).isdisjoint([token.text for token in rest]),
         notes={},
         language=spoken,
     )
@@ -116,29 +116,35 @@ def noted(find: Callable[[Text], R]) -> Callable[[Text], R]:
     """Keep what a function finds in a text with the text: stored questions are met again."""
 
     def found(text: Text) -> R:
-        try:
-            return text.notes[find]  # type: ignore[return-value]  # what `find` put there
-        except KeyError:
-            made = text.notes[find] = find(text)
-            return made
+        notes = text.notes
+        if find in notes:
+            return notes[find]  # type: ignore[return-value]  # what `find` put there
+        made = notes[find] = find(text)
+        return made
 
     return found
 
 
 def _tokens(raw: str) -> list[Token]:
     """Capitals count inside a sentence, and only where most words have none (no title case)."""
-    text = unicodedata.normalize("NFKC", raw).replace("’", "'")
+    text = (raw if raw.isascii() else unicodedata.normalize("NFKC", raw)).replace("’", "'")
     found, end, opening, capitals = [], -1, True, 0
     for match in _TOKEN.finditer(text):
-        word = match.group()
-        capital = word[0].isupper() and word != "I"
+        start, stop = match.span()
+        word, capital, ends = _read(match[0])
         capitals += capital
-        glued = match.start() == end or text[end : match.start()] == "("
-        found.append(Token(_lowered(word), capital and not opening, glued))
-        end, opening = match.end(), word in _ENDS
+        glued = start == end or text[end:start] == "("
+        found.append(Token(word, capital and not opening, glued))
+        end, opening = stop, ends
     if capitals * 2 > len(found) > 3:
         return [token._replace(text=token.text.lower(), capital=False) for token in found]
     return found
+
+
+@lru_cache(maxsize=65_536)
+def _read(word: str) -> tuple[str, bool, bool]:
+    """The word in lower case, whether it has a capital, and whether it ends a sentence."""
+    return _lowered(word), word[0].isupper() and word != "I", word in _ENDS
 
 
 def _lowered(word: str) -> str:
@@ -188,11 +194,13 @@ def _bare(text: str) -> str:
 def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
     """Fillers left out, names of several words made one."""
     table, at, beginnings = _lexicon.phrases(), 0, _beginnings()
-    following = [token.text for token in tokens[1:]] + [""]
+    texts = [token.text for token in tokens]
     while at < len(tokens):
-        text = tokens[at].text
-        begins = text in table and ((text, following[at]) in beginnings or (text,) in beginnings)
-        length, becomes = _phrase_at(tokens, at, table) if begins else (0, "")
+        text = texts[at]
+        begins = text in table and (
+            tuple(texts[at : at + 2]) in beginnings or (text,) in beginnings
+        )
+        length, becomes = _phrase_at(texts, at, table) if begins else (0, "")
         if length == 0:
             yield tokens[at]
         elif becomes:
@@ -207,17 +215,16 @@ def _beginnings() -> frozenset[_lexicon.Phrase]:
 
 
 def _phrase_at(
-    tokens: Sequence[Token], at: int, table: dict[str, list[tuple[_lexicon.Phrase, str]]]
+    texts: list[str], at: int, table: dict[str, list[tuple[_lexicon.Phrase, str]]]
 ) -> tuple[int, str]:
-    for phrase, becomes in table.get(tokens[at].text, ()):
-        if len(phrase) <= len(tokens) - at and all(
-            tokens[at + i].text == word for i, word in enumerate(phrase)
-        ):
+    for phrase, becomes in table.get(texts[at], ()):
+        if tuple(texts[at : at + len(phrase)]) == phrase:
             return len(phrase), becomes
     return 0, ""
 
 
 _NO_KINDS: frozenset[str] = frozenset()
+_NO_GROUPS: frozenset[int] = frozenset()
 
 
 def _word(token: Token) -> Word:
@@ -232,7 +239,8 @@ def _plain(text: str) -> Word:
     known = text in _lexicon.ranks()
     name = content and text.isalpha() and not known and root not in _known_stems()
     kinds = _lexicon.kinds().kinds.get(text, _NO_KINDS)
-    return Word(text, root, content, name, kinds, _groups(text, root), known)
+    letters = "".join(sorted(text)) if len(text) > 3 else ""
+    return Word(text, root, content, name, kinds, _groups(text, root), known, letters)
 
 
 @lru_cache(maxsize=65_536)
@@ -242,12 +250,6 @@ def _named(text: str) -> Word:
     return word._replace(name=word.content and not common)
 
 
-@lru_cache(maxsize=65_536)
-def letters(text: str) -> str:
-    """The letters of a word, sorted."""
-    return "".join(sorted(text))
-
-
 @lru_cache(maxsize=1)
 def _known_stems() -> frozenset[str]:
     return frozenset(stem(word) for word in _lexicon.ranks())
@@ -255,7 +257,7 @@ def _known_stems() -> frozenset[str]:
 
 def _groups(text: str, root: str) -> frozenset[int]:
     known = _lexicon.synonyms()
-    return known.get(text) or known.get(root) or _by_stem().get(root, frozenset())
+    return known.get(text) or known.get(root) or _by_stem().get(root, _NO_GROUPS)
 
 
 @lru_cache(maxsize=1)
