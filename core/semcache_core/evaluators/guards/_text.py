@@ -20,12 +20,21 @@ from semcache_core.evaluators.guards._token import Token
 
 R = TypeVar("R")
 
-_TOKEN = re.compile(
-    r"(?i:\b(?:w/o|b/w|km/h|mb/s)\b)|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?"
-    r"|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
-    r"|[^\W\d_](?:['.&_-]?[^\W_\u3040-\u30ff\u3400-\u9fff])*(?:[+#]+|(?='s\b))?"
-    r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
-)
+
+def _pattern(letter: str, inner: str) -> re.Pattern[str]:
+    """What texts are cut by; `letter` begins a word, `inner` goes on with it."""
+    return re.compile(
+        # Before "w/o" and its like the boundary is looked for last: most words begin otherwise.
+        r"[wW](?<=\b.)/[oO]\b|[bB](?<=\b.)/[wW]\b|[kK](?<=\b.)[mM]/[hH]\b|[mM](?<=\b.)[bB]/[sS]\b"
+        r"|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+        rf"|{letter}{inner}*(?:['.&_-]{inner}+)*(?:[+#]+|(?='s\b))?"
+        r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
+    )
+
+
+_TOKEN = _pattern(r"[^\W\d_]", r"[^\W_\u3040-\u30ff\u3400-\u9fff]")
+_ASCII = _pattern("[A-Za-z]", "[A-Za-z0-9]")
+"""The same for texts of nothing else, where it is faster."""
 _ENDS = frozenset(".?!;\n")
 _CODES = {"US": "usa"}
 _COMMON = 2_000
@@ -127,9 +136,10 @@ def noted(find: Callable[[Text], R]) -> Callable[[Text], R]:
 
 def _tokens(raw: str) -> list[Token]:
     """Capitals count inside a sentence, and only where most words have none (no title case)."""
-    text = (raw if raw.isascii() else unicodedata.normalize("NFKC", raw)).replace("’", "'")
+    plain = raw.isascii()
+    text = raw if plain else unicodedata.normalize("NFKC", raw).replace("’", "'")
     found, end, opening, capitals = [], -1, True, 0
-    for match in _TOKEN.finditer(text):
+    for match in (_ASCII if plain else _TOKEN).finditer(text):
         start, stop = match.span()
         word, capital, ends = _read(match[0])
         capitals += capital
@@ -194,12 +204,11 @@ def _bare(text: str) -> str:
 def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
     """Fillers left out, names of several words made one."""
     table, at, beginnings = _lexicon.phrases(), 0, _beginnings()
-    texts = [token.text for token in tokens]
+    texts = [*(token.text for token in tokens), ""]
     while at < len(tokens):
         text = texts[at]
-        begins = text in table and (
-            tuple(texts[at : at + 2]) in beginnings or (text,) in beginnings
-        )
+        seconds = beginnings.get(text)
+        begins = seconds is not None and ("" in seconds or texts[at + 1] in seconds)
         length, becomes = _phrase_at(texts, at, table) if begins else (0, "")
         if length == 0:
             yield tokens[at]
@@ -209,9 +218,15 @@ def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 @lru_cache(maxsize=1)
-def _beginnings() -> frozenset[_lexicon.Phrase]:
-    """The first two words of all phrases: hardly any text has one, and to look is quick."""
-    return frozenset(p[:2] for known in _lexicon.phrases().values() for p, _ in known)
+def _beginnings() -> dict[str, frozenset[str]]:
+    """What may follow the first word of a phrase, "" where that is the whole phrase.
+
+    Hardly any text has two such words, and to look is quick.
+    """
+    return {
+        first: frozenset(phrase[1] if len(phrase) > 1 else "" for phrase, _ in known)
+        for first, known in _lexicon.phrases().items()
+    }
 
 
 def _phrase_at(
