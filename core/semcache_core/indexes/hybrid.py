@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from semcache_core.indexes.held import Serving
 from semcache_core.indexes.homes import Home
-from semcache_core.indexes.keeper import Keeper, Serving
+from semcache_core.indexes.keeper import Keeper
 from semcache_core.indexes.large import IndexFailed
 from semcache_core.indexes.scan import DEFAULT_BUDGET, ScanIndex, loading
 from semcache_core.indexes.tails import Tails
@@ -57,7 +58,7 @@ class HybridIndex:
             self._keeper.wake()
 
     def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
-        self._keeper.searched = time.monotonic()
+        self._keeper.pace.searched = time.monotonic()
         self._await_opening(scope)
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
             try:
