@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -88,6 +89,21 @@ class Entry:
     def at(self, seq: int) -> Entry:
         """This entry as the record committed it."""
         return replace(self, seq=seq)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorPage:
+    """What an index needs of many entries, column by column."""
+
+    keys: Sequence[str]
+    seqs: NDArray[np.int64]
+    rows: Matrix
+    """Shape (len(keys), dimension)."""
+    ahead: int = 0
+    """How many more are to come, if that is known: room for them is made once."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from semcache_core.models import (
     Scored,
     Usage,
     Vector,
+    VectorPage,
 )
 
 T = TypeVar("T")
@@ -137,6 +138,14 @@ class EntryStore(Protocol):
         """Delete all entries (of a namespace); returns how many."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Paged(EntryStore, Protocol):
+    """A record that hands out vectors many at a time (optional; an index opens faster by it)."""
+
+    def vectors(self, scope: str) -> Iterator[VectorPage | Entry]:
+        """As `scope`, in pages, and entry by entry where a page cannot be made."""
 
 
 @runtime_checkable

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semcache_core.errors import ConfigError
 from semcache_core.indexes import bits, matrix
 from semcache_core.indexes.bits import Bits
 from semcache_core.indexes.matrix import ScopeMatrix
 from semcache_core.indexes.rows import cosines, packed, plain
-from semcache_core.models import Matrix, Vector
+from semcache_core.models import Matrix, Vector, VectorPage
 
 
 def unit(rows: Matrix) -> Matrix:
@@ -105,6 +106,31 @@ def test_bits_follow_the_rows(coded: ScopeMatrix) -> None:
         found = nearest(coded, query)
         best = [float(plainly[key][1] @ query) for key in ranked[:3]]
         assert [float(plainly[key][1] @ query) for key in found] == pytest.approx(best, abs=1e-4)
+
+
+def test_pages_are_added_as_single_rows_are(coded: ScopeMatrix) -> None:
+    """Pages of new, of replaced and of stale rows leave what the same rows leave one by one."""
+    rows, single = crowd(8, 60, 1.0), ScopeMatrix()
+    named = [f"k{at % 45}" for at in range(60)]
+    seqs = np.arange(1, 61)
+    seqs[50] = 2
+    for part in (slice(0, 2), slice(2, 2), slice(2, 40), slice(40, 60)):
+        coded.extend(VectorPage(named[part], seqs[part], rows[part], ahead=30))
+    for key, seq, row in zip(named, seqs.tolist(), rows, strict=True):
+        single.upsert(key, seq, row)
+    coded.settle()
+    assert coded._bits is not None
+    for query in rows:
+        assert nearest(coded, query, 60) == nearest(single, query, 60)
+    with pytest.raises(ConfigError, match="shape"):
+        coded.extend(VectorPage(["other"], np.array([99]), rows[:1, :96]))
+
+
+def test_planes_are_at_right_angles() -> None:
+    """All that a dimension needs, also where words are not filled by it."""
+    turned = bits._planes(384).astype(np.float64)
+    assert np.allclose(turned @ turned.T, np.eye(384), atol=1e-6)
+    assert bits._planes(100).shape == (128, 100)
 
 
 def test_with_an_older_numpy(coded: ScopeMatrix, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,7 +273,7 @@ def test_failing_search_falls_back(stores: Stores, monkeypatch: pytest.MonkeyPat
 
 def test_wedged_index_is_found_out(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index that takes writes and does not find them is made anew."""
-    monkeypatch.setattr("semcache_core.indexes.keeper._CHECK_EVERY", 10)
+    monkeypatch.setattr("semcache_core.indexes.held._CHECK_EVERY", 10)
     monkeypatch.setattr("semcache_core.indexes.keeper._RETRY", 0.05)
     store = promoted(stores())
     [old] = (stores.path / "index").glob("0*")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from store_values import DIMENSION, entry, near, unit
 from semcache_core.entries.memory import MemoryEntries
 from semcache_core.entries.sql import SqlEntries
 from semcache_core.errors import ConfigError, IncompatibleError, StoreClosed
-from semcache_core.indexes.scan import ScanIndex
+from semcache_core.indexes.scan import ScanIndex, loading
+from semcache_core.models import Entry, VectorPage
 from semcache_core.protocols import EntryStore
 from semcache_core.store import Store
 
@@ -32,10 +34,16 @@ class Stores:
     def __call__(self, identity: str = "model-a", **options: Any) -> Store:
         return self.over(self.record(), identity, **options)
 
-    def over(self, record: EntryStore, identity: str = "model-a", **options: Any) -> Store:
+    def over(
+        self,
+        record: EntryStore,
+        identity: str = "model-a",
+        index: ScanIndex | None = None,
+        **options: Any,
+    ) -> Store:
         store = Store(
             record,
-            ScanIndex(record.scope),
+            index or ScanIndex(loading(record)),
             identity=identity,
             dimension=lambda: DIMENSION,
             clock=self._clock,
@@ -325,6 +333,29 @@ async def test_awaitable(stores: Stores) -> None:
     await store.aclose()
     with pytest.raises(StoreClosed):
         await store.aget("a")
+
+
+async def test_exact_hits_while_vectors_are_read(stores: Stores) -> None:
+    """A search that waits for a scope to be read holds up neither the event loop nor others."""
+    record = stores.record()
+    record.put([entry("a"), entry("b")])
+    reading, go_on = threading.Event(), threading.Event()
+
+    def load(scope: str) -> Iterator[VectorPage | Entry]:
+        reading.set()
+        go_on.wait(10)
+        yield from loading(record)(scope)
+
+    store = stores.over(record, index=ScanIndex(load))
+    search = asyncio.create_task(store.anearest("scope", unit(sum(b"a")), 1))
+    while not reading.is_set():
+        await asyncio.sleep(0.001)
+    assert store.get("a") is not None
+    store.put([entry("c")])
+    assert not search.done()
+    go_on.set()
+    assert [candidate.entry.key for candidate in await search] == ["a"]
+    assert len(store.nearest("scope", unit(sum(b"c")), 5)) == 3
 
 
 def test_kept_across_restarts(shared: Stores, clock: Any) -> None:

@@ -127,10 +127,10 @@ def named(record: EntryStore, prefix: str) -> Entry:
 
 def written(record: EntryStore, work: Callable[[Any], Any]) -> Any:
     """What `work` gives of a store over the record, whose index follows by itself."""
-    from semcache_core.indexes.scan import ScanIndex
+    from semcache_core.indexes.scan import ScanIndex, loading
     from semcache_core.store import Store
 
-    store = Store(record, ScanIndex(record.scope), identity=record.meta("embedder") or "")
+    store = Store(record, ScanIndex(loading(record)), identity=record.meta("embedder") or "")
     try:
         return work(store)
     finally:

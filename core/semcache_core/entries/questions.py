@@ -15,7 +15,7 @@ from semcache_core.entries.rows import to_entry
 from semcache_core.entries.statements import reads, victims
 from semcache_core.entries.tables import Tables
 from semcache_core.expiry import take
-from semcache_core.models import Change, Figures, Usage
+from semcache_core.models import Change, Figures, Usage, VectorPage
 
 CHUNK = 500
 """Keys in one IN list: Oracle takes 1,000 and SQL Server 2,100 parameters."""
@@ -45,6 +45,10 @@ class Questions:
             return connection.execute(self.reads.one, {"k": keys[0]}).all()
         parts = (connection.execute(self.reads.many, {"keys": part}).all() for part in chunks(keys))
         return [row for part in parts for row in part]
+
+    def vectors(self, connection: Connection, scope: str, after: int) -> VectorPage | None:
+        """The scope's next page; None if it has to be read in the ordinary way."""
+        return None if self._quick is None else self._quick.vectors(connection, scope, after)
 
     def changes(self, connection: Connection, after: int, limit: int) -> list[Change] | None:
         # The upper bound makes the two reads agree without a transaction around them: all that

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Row, Select
@@ -30,7 +31,7 @@ from semcache_core.errors import (
     StoreReplaced,
 )
 from semcache_core.expiry import ORDERED, check_rule
-from semcache_core.models import Change, Entry, Figures, Usage
+from semcache_core.models import Change, Entry, Figures, Usage, VectorPage
 from semcache_core.waiting import PATIENCE, Breaker, Queue
 
 _log = logging.getLogger(__name__)
@@ -118,6 +119,17 @@ class SqlEntries:
 
     def scope(self, scope: str) -> Iterator[Entry]:
         return self._pages(self._asked.reads.scope_after, scope=scope)
+
+    def vectors(self, scope: str) -> Iterator[VectorPage | Entry]:
+        after, ahead = 0, self.count(scope)
+        while rows := self._vectors_after(scope, after):
+            ahead = max(0, ahead - len(rows))
+            if isinstance(rows, VectorPage):
+                yield replace(rows, ahead=ahead)
+                after = int(rows.seqs[-1])
+            else:
+                yield from (entry for row in rows if (entry := to_entry(row)))
+                after = rows[-1].seq
 
     def entries(self, namespace: str | None = None) -> Iterator[Entry]:
         if namespace is None:
@@ -318,6 +330,13 @@ class SqlEntries:
 
     def _page(self, statement: Select[Any], values: dict[str, object]) -> Sequence[Row[Any]]:
         return self._read(lambda connection: connection.execute(statement, values).all())
+
+    def _vectors_after(self, scope: str, after: int) -> VectorPage | Sequence[Row[Any]]:
+        page = self._read(lambda connection: self._asked.vectors(connection, scope, after))
+        if page is not None:
+            return page
+        values = {"after": after, "limit": _PAGE, "scope": scope}
+        return self._page(self._asked.reads.scope_after, values)
 
     def _tenant_keys(self, namespace: str) -> list[str]:
         wanted = {"tenant": tenant(namespace), "limit": CHUNK}

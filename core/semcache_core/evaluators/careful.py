@@ -47,19 +47,18 @@ class Careful(BaseEvaluator):
         return self.verifier.name
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
-        guarded = self.guards.score(query, candidates)
-        differing = _differing(query, candidates, guarded)
-        crowd = sum(differing)
+        pairs = [pair_of(query.text, one.entry.query or "") for one in candidates]
+        guarded = [self.guards.of_pair(pair) for pair in pairs]
+        crowded = _crowded(pairs, candidates, guarded)
         return [
-            self._judged(query, one, looks, crowd=crowd > differs)
-            for one, looks, differs in zip(candidates, guarded, differing, strict=True)
+            self._judged(pair, one.similarity, looks, crowd=crowd)
+            for pair, one, looks, crowd in zip(pairs, candidates, guarded, crowded, strict=True)
         ]
 
-    def _judged(self, query: Query, one: Candidate, looks: Score, *, crowd: bool) -> Score:
+    def _judged(self, pair: Pair, similarity: float, looks: Score, *, crowd: bool) -> Score:
         if looks.rejected:
             return Score(looks.value, looks.by, looks.reason, rejected=True, parts=(looks,))
-        pair = pair_of(query.text, one.entry.query or "")
-        value = self.verifier.of_pair(pair, one.similarity)
+        value = self.verifier.of_pair(pair, similarity)
         why = wording.unequal(pair) if crowd else wording.differ(pair)
         if why:
             why = f"{'among look-alikes' if crowd else 'an order'}: {why}"
@@ -67,20 +66,24 @@ class Careful(BaseEvaluator):
         return Score(value, self.name, why, parts=(looks, Score(value, self.name, why)))
 
 
-def _differing(
-    query: Query, candidates: Sequence[Candidate], guarded: Sequence[Score]
+def _crowded(
+    pairs: Sequence[Pair], candidates: Sequence[Candidate], guarded: Sequence[Score]
 ) -> list[bool]:
-    """Which candidates are look-alikes: near the query, in its frame, and not the same."""
-    if len(candidates) < 2:
-        return [False] * len(candidates)
-    return [
-        one.similarity >= NEAR
-        and _lookalike(pair_of(query.text, one.entry.query or ""), rejected=looks.rejected)
-        for one, looks in zip(candidates, guarded, strict=True)
+    """Which candidates have a look-alike beside them: near the query, in its frame, not the same.
+
+    Of a rejected one it is not asked.
+    """
+    if len(pairs) < 2 or all(looks.rejected for looks in guarded):
+        return [False] * len(pairs)
+    differing = [
+        one.similarity >= NEAR and _lookalike(pair, rejected=looks.rejected)
+        for pair, one, looks in zip(pairs, candidates, guarded, strict=True)
     ]
+    crowd = sum(differing)
+    return [crowd > differs for differs in differing]
 
 
 def _lookalike(pair: Pair, *, rejected: bool) -> bool:
-    if max(len(pair.left_a), len(pair.left_b)) > FRAME:
+    if len(pair.left_a) > FRAME or len(pair.left_b) > FRAME:
         return False
     return rejected or bool(wording.unequal(pair))

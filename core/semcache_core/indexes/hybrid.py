@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from semcache_core.indexes.held import Serving
 from semcache_core.indexes.homes import Home
-from semcache_core.indexes.keeper import Keeper, Serving
+from semcache_core.indexes.keeper import Keeper
 from semcache_core.indexes.large import IndexFailed
-from semcache_core.indexes.scan import DEFAULT_BUDGET, ScanIndex
+from semcache_core.indexes.scan import DEFAULT_BUDGET, ScanIndex, loading
 from semcache_core.indexes.tails import Tails
 from semcache_core.models import Change, IndexStatus, Neighbour, Vector
 from semcache_core.protocols import EntryStore
@@ -44,7 +45,7 @@ class HybridIndex:
         budget: int = DEFAULT_BUDGET,
     ) -> None:
         self._record, self._scan_limit, self._budget = record, scan_limit, budget
-        self._scan = ScanIndex(record.scope, budget=budget)
+        self._scan = ScanIndex(loading(record), budget=budget)
         self._tails = Tails()
         self._keeper = Keeper(record, home, self._tails, self._limit, self._drop)
 
@@ -57,7 +58,7 @@ class HybridIndex:
             self._keeper.wake()
 
     def nearest(self, scope: str, vector: Vector, k: int, floor: float = -1.0) -> list[Neighbour]:
-        self._keeper.searched = time.monotonic()
+        self._keeper.pace.searched = time.monotonic()
         self._await_opening(scope)
         while (serving := self._keeper.serving) is not None and scope in serving.scopes:
             try:

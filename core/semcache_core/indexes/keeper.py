@@ -10,18 +10,16 @@ import contextlib
 import logging
 import math
 import threading
-import time
-import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from semcache_core.errors import StoreError
 from semcache_core.indexes.building import Building
+from semcache_core.indexes.held import Held, Serving, record_id
 from semcache_core.indexes.homes import Home
-from semcache_core.indexes.inspection import SAMPLE, Useless, expect, inspect
+from semcache_core.indexes.inspection import Useless, expect, inspect
 from semcache_core.indexes.large import IndexFailed, LargeIndex
+from semcache_core.indexes.pace import Pace
 from semcache_core.indexes.tails import Tails
-from semcache_core.models import Change
 from semcache_core.protocols import EntryStore
 
 _log = logging.getLogger(__name__)
@@ -29,38 +27,11 @@ _log = logging.getLogger(__name__)
 _LINES = 256
 """Lines of the log that are read at once; most may be of other scopes."""
 _BATCH_EVERY = 0.05
-_BATCH, _SMALL_BATCH = 64, 16
-_SEARCHING = 0.25
-"""Seconds after a search in which another one is to be expected."""
-_YIELDING = 3.0
 _IDLE = 1.0
 """Seconds between looks for what other processes wrote."""
 _RETRY = 5.0
-_LONGEST = 60.0
-_SAVE_EVERY = 2.0
 _CLOSING = 20.0
 """Seconds that closing waits for a step that hangs; a step takes a tenth of a second."""
-_CHECK_EVERY = 500
-"""Vectors written between two looks whether the newest are found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What searches may use: an index, and the scopes it is complete for, save for the tails."""
-
-    index: LargeIndex
-    scopes: frozenset[str]
-
-
-@dataclass(slots=True)
-class _Held:
-    """The present index, and how far it has followed the record."""
-
-    index: LargeIndex
-    scopes: set[str]
-    seq: int
-    unchecked: int = 0
-    saved: float = 0.0
 
 
 class Keeper:
@@ -93,16 +64,12 @@ class Keeper:
         self.serving: Serving | None = None
         self.writing = False
         self.error = ""
-        self._failures = 0
-        self._held: _Held | None = None
+        self.pace = Pace()
+        self._held: Held | None = None
         self._job: Building | None = None
         self._wanted: dict[str, None] = {}
         self._goal: int | None = 0
         """The seq from which on the index may serve; None: to be found out."""
-        self._not_before = 0.0
-        self._batch = _BATCH
-        self.searched = 0.0
-        """When there was a search last."""
         self._broken = self._closed = False
 
     # -- for any thread ---------------------------------------------------------------------
@@ -168,27 +135,22 @@ class Keeper:
     def step(self, *, hurry: bool = False) -> float:
         """Do a bounded piece of work; seconds until the next is worth a call.
 
-        Chroma holds the interpreter's lock while it writes. So while there are searches, the
-        pieces are small, and three times as long as each took it pauses, unless in a `hurry`.
+        `hurry`: without the pauses that searches are left.
         """
         with self._stepping:
-            begun = time.monotonic()
-            left = self._not_before - begun
+            left = self.pace.left()
             if self._closed or (left > 0 and not (hurry and not self.error)):
                 return math.inf if self._closed else left
-            gentle = not hurry and begun - self.searched < _SEARCHING
-            self._batch = _SMALL_BATCH if gentle else _BATCH
+            self.pace.begin(hurry=hurry)
             try:
                 pause = self._step()
             except IndexFailed as error:
                 return self._failed(error)
             except StoreError as error:
                 _log.warning("the index waits for the record: %s", error)
-                return self._later(_RETRY)
-            self._failures, self.error = 0, ""
-            if gentle and pause < _IDLE:
-                return self._later(max(pause, _YIELDING * (time.monotonic() - begun)))
-            return pause
+                return self.pace.later(_RETRY)
+            self.error = ""
+            return self.pace.done(pause, _IDLE)
 
     def _step(self) -> float:
         if self._broken:
@@ -204,17 +166,12 @@ class Keeper:
             return self._build(self._job)
         return 0.0 if self._held is None else self._keep(self._held)
 
-    def _keep(self, held: _Held) -> float:
+    def _keep(self, held: Held) -> float:
         if not self.writing:
             return self._read_along(held)
         if new := [scope for scope in list(self._wanted) if scope not in held.scopes]:
             return self._promote(held, new)
         return self._follow(held)
-
-    def _later(self, seconds: float) -> float:
-        """A pause that a wake-up does not cut short."""
-        self._not_before = time.monotonic() + seconds
-        return seconds
 
     # -- opening ----------------------------------------------------------------------------
 
@@ -228,19 +185,19 @@ class Keeper:
             self._adopt(index)
             return 0.0
         self.settled.set()
-        return self._rebuild(self._wanted) if self.writing else self._later(_RETRY)
+        return self._rebuild(self._wanted) if self.writing else self.pace.later(_RETRY)
 
     def _found(self) -> LargeIndex | None:
         """The index that is there, if it is this record's."""
         index = self._home.open()
-        if index is None or index.state.record == self._record_id():
+        if index is None or index.state.record == record_id(self._record):
             return index
         _log.warning("the index was made from another record, and is removed")
         self._home.retire(index)
         return None
 
     def _adopt(self, index: LargeIndex) -> None:
-        self._held = _Held(index, set(index.state.scopes), index.state.seq)
+        self._held = Held(index, set(index.state.scopes), index.state.seq)
         self._forget_wanted(index.state.scopes)
         self._catch_up()
 
@@ -263,20 +220,20 @@ class Keeper:
 
     # -- following --------------------------------------------------------------------------
 
-    def _follow(self, held: _Held) -> float:
+    def _follow(self, held: Held) -> float:
         self._home.looked_after(held.index)
         changes = self._record.changes(held.seq, _LINES)
         if changes is None:
             return self._rebuild(held.scopes)
         relevant = [change for change in changes if change.scope in held.scopes]
-        batch = relevant[: self._batch]
+        batch = relevant[: self.pace.batch]
         if batch:
             held.index.apply(batch)
-            self._check(held, batch)
+            held.check(batch)
         if changes:
             held.seq = (changes if batch == relevant else batch)[-1].seq
             self._tails.trim(held.seq)
-        self._save(held)
+        held.save(self._record)
         if len(changes) == _LINES or batch != relevant:
             return 0.0
         if self.serving is None and held.seq >= (self._goal or 0):
@@ -284,9 +241,9 @@ class Keeper:
             self._serve(held)
         if held.index.bloated():
             return self._rebuild(held.scopes)
-        return self._later(_BATCH_EVERY) if relevant else _IDLE
+        return self.pace.later(_BATCH_EVERY) if relevant else _IDLE
 
-    def _read_along(self, held: _Held) -> float:
+    def _read_along(self, held: Held) -> float:
         """For a process that searches what another writes: the rest goes into the tails."""
         if not self._home.is_current(held.index):
             return self._change_sides(writing=False)
@@ -309,34 +266,14 @@ class Keeper:
             self._tails.apply(changes)
             seq = changes[-1].seq
 
-    def _serve(self, held: _Held) -> None:
-        self.serving = Serving(held.index, frozenset(held.scopes))
+    def _serve(self, held: Held) -> None:
+        self.serving = held.serving()
         self.settled.set()
         self._dropped(held.scopes)
 
-    def _check(self, held: _Held, written: list[Change]) -> None:
-        """Now and then, see that what is written can be found."""
-        held.unchecked += len(written)
-        if held.unchecked >= _CHECK_EVERY:
-            held.unchecked = 0
-            newest = [change.entry for change in written if change.entry is not None]
-            expect(held.index, newest[-SAMPLE:])
-
-    def _save(self, held: _Held, *, now: bool = False) -> None:
-        due = now or time.monotonic() - held.saved > _SAVE_EVERY
-        if due and held.index.state.seq != held.seq:
-            held.index.save(held.seq, sorted(held.scopes), self._record_id())
-            held.saved = time.monotonic()
-
-    def _record_id(self) -> str:
-        """A name of the record's own, which a copy or a new one under the same path lacks."""
-        while not (name := self._record.meta("id")):
-            self._record.swap_meta("id", name, uuid.uuid4().hex)
-        return name
-
     # -- building ---------------------------------------------------------------------------
 
-    def _promote(self, held: _Held, scopes: list[str]) -> float:
+    def _promote(self, held: Held, scopes: list[str]) -> float:
         self._tails.follow(scopes)
         self._job = Building(self._record, held.index, scopes, held.seq, fresh=False)
         return 0.0
@@ -355,16 +292,16 @@ class Keeper:
         return 0.0
 
     def _build(self, job: Building) -> float:
-        if not job.write(self._batch):
+        if not job.write(self.pace.batch):
             self._finish(job)
         return 0.0
 
     def _finish(self, job: Building) -> None:
         old = self._held
         others = set() if job.fresh or old is None else old.scopes
-        held = self._held = _Held(job.index, others | set(job.scopes), job.seq)
+        held = self._held = Held(job.index, others | set(job.scopes), job.seq)
         self._job = None
-        self._save(held, now=True)
+        held.save(self._record, now=True)
         if job.fresh:
             self._home.publish(job.index)
         self._tails.keep(held.scopes)
@@ -395,9 +332,8 @@ class Keeper:
         """Scan until the index was tested, and built anew if it does not stand the test."""
         _log.warning("the index cannot be used for now: %s", error)
         self.error = str(error)
-        self._failures += 1
         self._let_go(clean=False, useless=isinstance(error, Useless))
-        return self._later(min(_RETRY * 2 ** (self._failures - 1), _LONGEST))
+        return self.pace.failed(_RETRY)
 
     def _let_go(self, clean: bool, useless: bool = False) -> None:
         held, self._held, self.serving, self._broken = self._held, None, None, False
@@ -422,7 +358,7 @@ class Keeper:
         try:
             if self._held is not None and self.writing:
                 with contextlib.suppress(StoreError):
-                    self._save(self._held, now=True)
+                    self._held.save(self._record, now=True)
             self._let_go(clean=True)
             self._home.close()
         finally:

@@ -12,7 +12,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.indexes import bits
 from semcache_core.indexes.bits import Bits
 from semcache_core.indexes.rows import Rows, cosines, packed, plain
-from semcache_core.models import Change, Neighbour, Vector
+from semcache_core.models import Change, Neighbour, Vector, VectorPage
 
 _FIRST = 16
 _LOCKED = 1_000
@@ -76,6 +76,21 @@ class ScopeMatrix:
                 self._moves += 1
                 self._set(place, seq, vector)
 
+    def extend(self, page: VectorPage) -> None:
+        """Add or replace many, as `upsert` does."""
+        with self._lock:
+            new = set(page.keys)
+            if len(new) == len(page) and self._place.keys().isdisjoint(new):
+                self._append_all(page)
+                return
+        for key, seq, row in zip(page.keys, page.seqs.tolist(), page.rows, strict=True):
+            self.upsert(key, seq, row)
+
+    def settle(self) -> None:
+        """Do now what the first search would have to wait for."""
+        with self._lock:
+            self._view()
+
     def delete(self, key: str, seq: int) -> None:
         """Drop a key, unless what is held is newer than `seq`."""
         with self._lock:
@@ -136,17 +151,35 @@ class ScopeMatrix:
     def _view(self) -> _View:
         used = len(self._keys)
         if self._bits is None and used > _CODED and bits.usable:
-            self._bits = Bits.of(plain(self._rows[:used]), len(self._rows))
+            self._bits = Bits.of(self._rows[:used], len(self._rows))
             self._pack(used)
         return _View(self._rows, self._bits, used, self._moves)
 
     def _pack(self, used: int) -> None:
+        if self._rows.dtype == np.int16:
+            return
         rows = np.empty(self._rows.shape, np.int16)
         rows[:used] = packed(plain(self._rows[:used]))
         self._rows = rows
 
     def _name(self, best: list[tuple[int, float]]) -> list[Neighbour]:
         return [Neighbour(self._keys[place], similarity) for place, similarity in best]
+
+    def _append_all(self, page: VectorPage) -> None:
+        """Bits are left to a search, or to `settle`: those of all rows at once cost least."""
+        used, more = len(self._keys), len(page)
+        if not more:
+            return
+        self._make_room(used, page.rows[0], more + page.ahead)
+        there = slice(used, used + more)
+        if used + more > _CODED and bits.usable:
+            self._pack(used)
+        self._rows[there] = packed(page.rows) if self._rows.dtype == np.int16 else page.rows
+        self._seqs[there] = page.seqs
+        if self._bits:
+            self._bits.put(used, page.rows)
+        self._place.update(zip(page.keys, range(used, used + more), strict=True))
+        self._keys.extend(page.keys)
 
     def _append(self, key: str, seq: int, vector: Vector) -> None:
         used = len(self._keys)
@@ -161,17 +194,17 @@ class ScopeMatrix:
         if self._bits:
             self._bits.put(place, vector[None])
 
-    def _make_room(self, used: int, vector: Vector) -> None:
+    def _make_room(self, used: int, vector: Vector, more: int = 1) -> None:
         if not used:
             self._rows = np.empty((_FIRST, vector.shape[0]), dtype=np.float32)
             self._bits = None
             self._seqs = np.zeros(_FIRST, dtype=np.int64)
         self._fitting(vector)
-        if used < len(self._rows):
+        if used + more <= len(self._rows):
             return
-        capacity = max(used + (used >> 1), _FIRST)
+        capacity = max(used + (used >> 1), used + more, _FIRST)
         rows = np.empty((capacity, vector.shape[0]), dtype=self._rows.dtype)
-        rows[:used] = self._rows
+        rows[:used] = self._rows[:used]
         self._rows = rows
         self._seqs = np.resize(self._seqs, capacity)
         if self._bits:

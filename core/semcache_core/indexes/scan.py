@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 
 from semcache_core.indexes.matrix import ScopeMatrix
 from semcache_core.indexes.turnstile import Turnstile
-from semcache_core.models import Change, Entry, Neighbour, Vector
+from semcache_core.models import Change, Entry, Neighbour, Vector, VectorPage
+from semcache_core.protocols import EntryStore, Paged
 
-Load = Callable[[str], Iterable[Entry]]
+Load = Callable[[str], Iterable[VectorPage | Entry]]
 
 DEFAULT_BUDGET = 512 * 1024 * 1024
+
+
+def loading(record: EntryStore) -> Load:
+    """How a record's scopes are read fastest."""
+    return record.vectors if isinstance(record, Paged) else record.scope
 
 
 @dataclass(eq=False, slots=True)
@@ -31,9 +37,9 @@ class _Scope:
 class ScanIndex:
     """A `VectorIndex` that scans. Thread-safe.
 
-    `load` yields the entries of a scope from the record; a scope is loaded when it is first
-    searched, and again after it was dropped. Scopes beyond `budget` bytes are dropped, least
-    recently searched first; the one in use is always kept.
+    `load` yields the entries of a scope from the record, or pages of them; a scope is loaded when
+    it is first searched, and again after it was dropped. Scopes beyond `budget` bytes are dropped,
+    least recently searched first; the one in use is always kept.
     """
 
     floored = True
@@ -110,9 +116,12 @@ class ScanIndex:
         with self._lock:
             self._loading[id(held)] = held
         try:
-            for entry in self._load(held.name):
-                if entry.vector is not None:
-                    held.matrix.upsert(entry.key, entry.seq, entry.vector)
+            for part in self._load(held.name):
+                if isinstance(part, VectorPage):
+                    held.matrix.extend(part)
+                elif part.vector is not None:
+                    held.matrix.upsert(part.key, part.seq, part.vector)
+            held.matrix.settle()
             held.ready = True
         finally:
             with self._lock:

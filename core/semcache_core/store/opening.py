@@ -17,7 +17,7 @@ from semcache_core.indexes.clients import ChromaServer, http_client
 from semcache_core.indexes.homes import Home
 from semcache_core.indexes.hybrid import SCAN_LIMIT, SHARED_LIMIT, HybridIndex
 from semcache_core.indexes.local_home import LocalHome, TemporaryHome
-from semcache_core.indexes.scan import ScanIndex
+from semcache_core.indexes.scan import ScanIndex, loading
 from semcache_core.protocols import Embedder, EntryStore, VectorIndex
 from semcache_core.store.claim import probe_of
 from semcache_core.store.store import Store
@@ -133,7 +133,7 @@ def _index(index: Any, home: Callable[[], Home], record: EntryStore, limit: int)
     if isinstance(index, VectorIndex):
         return index
     if index == "scan":
-        return ScanIndex(record.scope)
+        return ScanIndex(loading(record))
     if index is None or _is_client(index) or announced(index):
         return HybridIndex(record, home(), scan_limit=limit)
     if callable(index):

@@ -101,6 +101,7 @@ class Guards(BaseEvaluator):
         """Raise `ConfigError` for an unknown preset or guard."""
         self.guards = _chosen(guards)
         self._finders = tuple(FINDERS[name] for name in self.guards)
+        self._passed = Score(1.0, self.name)
 
     @property
     def name(self) -> str:
@@ -110,13 +111,22 @@ class Guards(BaseEvaluator):
         return [self._one(query.text, candidate.entry.query) for candidate in candidates]
 
     def _one(self, query: str, stored: str | None) -> Score:
-        reason = self.reason(query, stored) if stored else ""
-        return Score(0.0 if reason else 1.0, self.name, reason, rejected=bool(reason))
+        return self.of_pair(pair_of(query, stored)) if stored else self._passed
+
+    def of_pair(self, pair: Pair) -> Score:
+        """The score of a pair that was compared already."""
+        reason = self._reason(pair) if pair.b.raw else ""
+        return Score(0.0, self.name, reason, rejected=True) if reason else self._passed
 
     def reason(self, query: str, stored: str) -> str:
         """Why the pair is rejected, in plain words; "" if it is not."""
-        pair = pair_of(query, stored)
-        return next((reason for find in self._finders if (reason := find(pair))), "")
+        return self._reason(pair_of(query, stored))
+
+    def _reason(self, pair: Pair) -> str:
+        for find in self._finders:
+            if reason := find(pair):
+                return reason
+        return ""
 
 
 def _chosen(guards: str | Sequence[str]) -> tuple[str, ...]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 from semcache_core.evaluators.guards._stem import swapped, typo
-from semcache_core.evaluators.guards._text import Text, Word, analyse, letters
+from semcache_core.evaluators.guards._text import Text, Word, analyse
 
 Words = tuple[Word, ...]
 
 _LONG = 2_000
 _MANY = 12
 """With more words than this on a side, words are no longer compared one by one."""
+_ROOT = 4
+"""Letters that the forms of one word begin with, at least."""
 _SUFFIXES = frozenset(
     [
         "",
@@ -66,77 +67,84 @@ _SUFFIXES = frozenset(
 )
 
 
-class Pair(NamedTuple):
+class Pair:
     """A query and a stored question."""
 
-    a: Text
-    b: Text
-    diff_a: Words
-    """Content words of `a` whose stem `b` lacks, each once."""
-    diff_b: Words
-    left_a: Words
-    """Of those, the ones for which `b` has no synonym, other form or typo either."""
-    left_b: Words
+    def __init__(self, a: Text, b: Text) -> None:
+        self.a, self.b = a, b
+        self.diff_a = _missing(a, b)
+        """Content words of `a` whose stem `b` lacks, each once."""
+        self.diff_b = _missing(b, a)
+
+    # What follows costs most, and of a pair that a guard rejects it is mostly not asked.
+
+    @cached_property
+    def left_a(self) -> Words:
+        """Of those, the ones for which `b` has no synonym, other form or typo either."""
+        return _left(self.diff_a, self.b, self.diff_b)
+
+    @cached_property
+    def left_b(self) -> Words:
+        """As `left_a`, the other way round."""
+        return _left(self.diff_b, self.a, self.diff_a)
 
 
 def pair_of(a: str, b: str) -> Pair:
     """The two texts, analysed and compared; kept for a while, since guards are not alone to ask."""
     if len(a) + len(b) > _LONG:
-        return compare(analyse(a), analyse(b))
+        return Pair(analyse(a), analyse(b))
     return _kept(a, b)
 
 
 @lru_cache(maxsize=1_024)
 def _kept(a: str, b: str) -> Pair:
-    return compare(analyse(a), analyse(b))
-
-
-def compare(a: Text, b: Text) -> Pair:
-    """The pair of two analysed texts."""
-    diff_a, diff_b = _missing(a, b), _missing(b, a)
-    return Pair(a, b, diff_a, diff_b, _left(diff_a, b, diff_b), _left(diff_b, a, diff_a))
+    return Pair(analyse(a), analyse(b))
 
 
 def _missing(a: Text, b: Text) -> Words:
     if a.stems <= b.stems:
         return ()
-    return tuple({word.stem: word for word in a.content if word.stem not in b.stems}.values())
+    known = b.stems
+    return tuple({word.stem: word for word in a.content if word.stem not in known}.values())
 
 
 def _left(words: Words, other: Text, diff: Words) -> Words:
-    return tuple(word for word in words if not _answered(word, other, diff))
+    groups = other.groups
+    unsaid = [word for word in words if groups.isdisjoint(word.groups)]
+    if not unsaid or len(diff) > _MANY:
+        return tuple(unsaid)
+    starts = {word.stem[:_ROOT] for word in diff}
+    return tuple([word for word in unsaid if not _answered(word, other, diff, starts)])
 
 
-def _answered(word: Word, other: Text, diff: Words) -> bool:
-    if not other.groups.isdisjoint(word.groups):
+def _answered(word: Word, other: Text, diff: Words, starts: set[str]) -> bool:
+    stem = word.stem
+    if stem[:_ROOT] in starts and any(same_word(stem, one.stem) for one in diff):
         return True
-    if len(diff) > _MANY:
-        return False
-    start = word.stem[:4]
-    alike = [w.stem for w in diff if w.stem[:4] == start]
-    return any(same_word(word.stem, one) for one in alike) or _mistyped(word, other)
+    return _mistyped(word, other)
 
 
 def _mistyped(word: Word, other: Text) -> bool:
     """Whether the word is a typo of one of the other text's, or the other way round."""
     text = word.text
-    if len(text) < 4:
+    if not word.letters:
         return False
-    if letters(text) in other.letters and any(swapped(text, w) for w in other.every):
+    if word.letters in other.letters and any(swapped(text, w) for w in other.every):
         return True
     others = other.unknown if word.known else other.every
+    if not others or len(others) > 4 * _MANY:
+        return False
     start = text[:2]  # that of a typo is one of these, see `typo`
-    near = [one for one in others if one[:1] in start] if len(others) <= 4 * _MANY else []
-    return any(typo(text, one) for one in near)
+    return any(typo(text, one) for one in others if one[:1] in start)
 
 
 def same_word(a: str, b: str) -> bool:
     """Whether two stems belong to forms of one word: "calculat", "calculation"."""
-    if a[:4] != b[:4]:
+    if a[:_ROOT] != b[:_ROOT]:
         return False
     at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
     at = min(len(a), len(b)) if at is None else at
-    return at >= 4 and a[at:] in _SUFFIXES and b[at:] in _SUFFIXES
+    return at >= _ROOT and a[at:] in _SUFFIXES and b[at:] in _SUFFIXES
 
 
 def slips(pair: Pair) -> int:

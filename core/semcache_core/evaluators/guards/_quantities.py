@@ -90,6 +90,8 @@ class Extracted(NamedTuple):
 
 def extract(tokens: Sequence[Token]) -> Extracted:
     """Take the quantities and the units that stand alone out of the tokens."""
+    if all(_inert(token.text) for token in tokens):
+        return Extracted(list(tokens), (), frozenset())
     rest: list[Token] = []
     found: list[Quantity] = []
     units: set[str] = set()

@@ -20,12 +20,21 @@ from semcache_core.evaluators.guards._token import Token
 
 R = TypeVar("R")
 
-_TOKEN = re.compile(
-    r"(?i:\b(?:w/o|b/w|km/h|mb/s)\b)|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?"
-    r"|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
-    r"|[^\W\d_](?:['.&_-]?[^\W_\u3040-\u30ff\u3400-\u9fff])*(?:[+#]+|(?='s\b))?"
-    r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
-)
+
+def _pattern(letter: str, inner: str) -> re.Pattern[str]:
+    """What texts are cut by; `letter` begins a word, `inner` goes on with it."""
+    return re.compile(
+        # Before "w/o" and its like the boundary is looked for last: most words begin otherwise.
+        r"[wW](?<=\b.)/[oO]\b|[bB](?<=\b.)/[wW]\b|[kK](?<=\b.)[mM]/[hH]\b|[mM](?<=\b.)[bB]/[sS]\b"
+        r"|[$€£¥₹]|\d+(?:[.,:/-]\d+)*%?|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+        rf"|{letter}{inner}*(?:['.&_-]{inner}+)*(?:[+#]+|(?='s\b))?"
+        r"|[=!<>*/^|&+]{2,}|[=<>]|[.?!;\n]"
+    )
+
+
+_TOKEN = _pattern(r"[^\W\d_]", r"[^\W_\u3040-\u30ff\u3400-\u9fff]")
+_ASCII = _pattern("[A-Za-z]", "[A-Za-z0-9]")
+"""The same for texts of nothing else, where it is faster."""
 _ENDS = frozenset(".?!;\n")
 _CODES = {"US": "usa"}
 _COMMON = 2_000
@@ -48,6 +57,8 @@ class Word(NamedTuple):
     """Synonym groups."""
     known: bool
     """Whether the word is in the list of English words, so that it is hardly a typo."""
+    letters: str
+    """Its letters, sorted; none of a short one, which is no typo of another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,24 +100,22 @@ def _remembered(text: str) -> Text:
 
 def _analyse(raw: str) -> Text:
     tokens = list(_expanded(_tokens(raw)))
-    every = [token.text for token in tokens]
-    merged = list(_merged(tokens))
-    rest, quantities, units = _quantities.extract(merged)
-    words = tuple(_word(token) for token in rest if token.text not in _ENDS)
-    content = tuple(word for word in words if word.content)
-    spoken = language(raw, every)
+    rest, quantities, units = _quantities.extract(list(_merged(tokens)))
+    words = tuple([_word(token) for token in rest if token.text not in _ENDS])
+    content = tuple([word for word in words if word.content])
+    spoken = language(raw, [token.text for token in tokens])
     return Text(
         raw=raw,
         words=words,
         content=content,
-        stems=frozenset(word.stem for word in content),
-        every=frozenset(word.text for word in words),
-        groups=frozenset(group for word in words for group in word.groups),
-        unknown=tuple(word.text for word in words if not word.known and len(word.text) > 3),
-        letters=frozenset(letters(word.text) for word in words if len(word.text) > 3),
+        stems=frozenset([word.stem for word in content]),
+        every=frozenset([word.text for word in words]),
+        groups=_NO_GROUPS.union(*[word.groups for word in words if word.groups]),
+        unknown=tuple([word.text for word in words if not word.known and len(word.text) > 3]),
+        letters=frozenset([word.letters for word in words if word.letters]),
         quantities=quantities,
         units=units,
-        negated=not _lexicon.negators(spoken).isdisjoint(token.text for token in rest),
+        negated=not _lexicon.negators(spoken).isdisjoint([token.text for token in rest]),
         notes={},
         language=spoken,
     )
@@ -116,29 +125,36 @@ def noted(find: Callable[[Text], R]) -> Callable[[Text], R]:
     """Keep what a function finds in a text with the text: stored questions are met again."""
 
     def found(text: Text) -> R:
-        try:
-            return text.notes[find]  # type: ignore[return-value]  # what `find` put there
-        except KeyError:
-            made = text.notes[find] = find(text)
-            return made
+        notes = text.notes
+        if find in notes:
+            return notes[find]  # type: ignore[return-value]  # what `find` put there
+        made = notes[find] = find(text)
+        return made
 
     return found
 
 
 def _tokens(raw: str) -> list[Token]:
     """Capitals count inside a sentence, and only where most words have none (no title case)."""
-    text = unicodedata.normalize("NFKC", raw).replace("’", "'")
+    plain = raw.isascii()
+    text = raw if plain else unicodedata.normalize("NFKC", raw).replace("’", "'")
     found, end, opening, capitals = [], -1, True, 0
-    for match in _TOKEN.finditer(text):
-        word = match.group()
-        capital = word[0].isupper() and word != "I"
+    for match in (_ASCII if plain else _TOKEN).finditer(text):
+        start, stop = match.span()
+        word, capital, ends = _read(match[0])
         capitals += capital
-        glued = match.start() == end or text[end : match.start()] == "("
-        found.append(Token(_lowered(word), capital and not opening, glued))
-        end, opening = match.end(), word in _ENDS
+        glued = start == end or text[end:start] == "("
+        found.append(Token(word, capital and not opening, glued))
+        end, opening = stop, ends
     if capitals * 2 > len(found) > 3:
         return [token._replace(text=token.text.lower(), capital=False) for token in found]
     return found
+
+
+@lru_cache(maxsize=65_536)
+def _read(word: str) -> tuple[str, bool, bool]:
+    """The word in lower case, whether it has a capital, and whether it ends a sentence."""
+    return _lowered(word), word[0].isupper() and word != "I", word in _ENDS
 
 
 def _lowered(word: str) -> str:
@@ -188,11 +204,12 @@ def _bare(text: str) -> str:
 def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
     """Fillers left out, names of several words made one."""
     table, at, beginnings = _lexicon.phrases(), 0, _beginnings()
-    following = [token.text for token in tokens[1:]] + [""]
+    texts = [*(token.text for token in tokens), ""]
     while at < len(tokens):
-        text = tokens[at].text
-        begins = text in table and ((text, following[at]) in beginnings or (text,) in beginnings)
-        length, becomes = _phrase_at(tokens, at, table) if begins else (0, "")
+        text = texts[at]
+        seconds = beginnings.get(text)
+        begins = seconds is not None and ("" in seconds or texts[at + 1] in seconds)
+        length, becomes = _phrase_at(texts, at, table) if begins else (0, "")
         if length == 0:
             yield tokens[at]
         elif becomes:
@@ -201,23 +218,28 @@ def _merged(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 @lru_cache(maxsize=1)
-def _beginnings() -> frozenset[_lexicon.Phrase]:
-    """The first two words of all phrases: hardly any text has one, and to look is quick."""
-    return frozenset(p[:2] for known in _lexicon.phrases().values() for p, _ in known)
+def _beginnings() -> dict[str, frozenset[str]]:
+    """What may follow the first word of a phrase, "" where that is the whole phrase.
+
+    Hardly any text has two such words, and to look is quick.
+    """
+    return {
+        first: frozenset(phrase[1] if len(phrase) > 1 else "" for phrase, _ in known)
+        for first, known in _lexicon.phrases().items()
+    }
 
 
 def _phrase_at(
-    tokens: Sequence[Token], at: int, table: dict[str, list[tuple[_lexicon.Phrase, str]]]
+    texts: list[str], at: int, table: dict[str, list[tuple[_lexicon.Phrase, str]]]
 ) -> tuple[int, str]:
-    for phrase, becomes in table.get(tokens[at].text, ()):
-        if len(phrase) <= len(tokens) - at and all(
-            tokens[at + i].text == word for i, word in enumerate(phrase)
-        ):
+    for phrase, becomes in table.get(texts[at], ()):
+        if tuple(texts[at : at + len(phrase)]) == phrase:
             return len(phrase), becomes
     return 0, ""
 
 
 _NO_KINDS: frozenset[str] = frozenset()
+_NO_GROUPS: frozenset[int] = frozenset()
 
 
 def _word(token: Token) -> Word:
@@ -232,7 +254,8 @@ def _plain(text: str) -> Word:
     known = text in _lexicon.ranks()
     name = content and text.isalpha() and not known and root not in _known_stems()
     kinds = _lexicon.kinds().kinds.get(text, _NO_KINDS)
-    return Word(text, root, content, name, kinds, _groups(text, root), known)
+    letters = "".join(sorted(text)) if len(text) > 3 else ""
+    return Word(text, root, content, name, kinds, _groups(text, root), known, letters)
 
 
 @lru_cache(maxsize=65_536)
@@ -242,12 +265,6 @@ def _named(text: str) -> Word:
     return word._replace(name=word.content and not common)
 
 
-@lru_cache(maxsize=65_536)
-def letters(text: str) -> str:
-    """The letters of a word, sorted."""
-    return "".join(sorted(text))
-
-
 @lru_cache(maxsize=1)
 def _known_stems() -> frozenset[str]:
     return frozenset(stem(word) for word in _lexicon.ranks())
@@ -255,7 +272,7 @@ def _known_stems() -> frozenset[str]:
 
 def _groups(text: str, root: str) -> frozenset[int]:
     known = _lexicon.synonyms()
-    return known.get(text) or known.get(root) or _by_stem().get(root, frozenset())
+    return known.get(text) or known.get(root) or _by_stem().get(root, _NO_GROUPS)
 
 
 @lru_cache(maxsize=1)

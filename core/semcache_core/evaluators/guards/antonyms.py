@@ -44,16 +44,19 @@ def _worst(pair: Pair) -> str:
 
 def opposites(pair: Pair) -> tuple[str, str] | None:
     """A word that only `a` has and its opposite that only `b` has."""
-    a, b = pair.a.every | _graded(pair.a), pair.b.every | _graded(pair.b)
+    a, b = _named(pair.a), _named(pair.b)
+    if not (_turning(pair.a) or _prefixes(pair.a) or _prefixes(pair.b)):
+        return None
     only_a, only_b = a - b, b - a
     if not only_a or not only_b:
         return None
-    return _listed(pair, only_b) or _prefixed(only_a, only_b)
+    return _listed(pair, only_b) or _prefixed(pair, only_a, only_b)
 
 
 def _listed(pair: Pair, only_b: frozenset[str]) -> tuple[str, str] | None:
-    stems = {stem(word): word for word in only_b}
-    for word, against in _turning(pair.a):
+    turning = _turning(pair.a)
+    stems = {stem(word): word for word in only_b} if turning else {}
+    for word, against in turning:
         if word in pair.b.every or stem(word) in stems:
             continue
         found = next((stems[other] for other in against if other in stems), None)
@@ -65,8 +68,13 @@ def _listed(pair: Pair, only_b: frozenset[str]) -> tuple[str, str] | None:
 @noted
 def _turning(text: Text) -> list[tuple[str, frozenset[str]]]:
     """The words of the text that have opposites, with the stems of those."""
-    found = ((word, _table().get(stem(word))) for word in text.every | _graded(text))
+    found = ((word, _table().get(stem(word))) for word in _named(text))
     return [(word, others) for word, others in found if others]
+
+
+@noted
+def _named(text: Text) -> frozenset[str]:
+    return text.every | _graded(text)
 
 
 @noted
@@ -93,13 +101,20 @@ def _table() -> dict[str, frozenset[str]]:
     return found
 
 
-def _prefixed(a: frozenset[str], b: frozenset[str]) -> tuple[str, str] | None:
-    for one, other in ((a, b), (b, a)):
-        for word in one:
-            root = _unprefixed(word)
-            if root in other:
-                return (word, root) if one is a else (root, word)
+def _prefixed(pair: Pair, only_a: frozenset[str], only_b: frozenset[str]) -> tuple[str, str] | None:
+    for word, root in _prefixes(pair.a):
+        if word in only_a and root in only_b:
+            return word, root
+    for word, root in _prefixes(pair.b):
+        if word in only_b and root in only_a:
+            return root, word
     return None
+
+
+@noted
+def _prefixes(text: Text) -> list[tuple[str, str]]:
+    """The words of the text that begin with a negating prefix, with what is behind it."""
+    return [(word, root) for word in _named(text) if (root := _unprefixed(word))]
 
 
 @lru_cache(maxsize=16_384)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._quantities import Quantity
 
@@ -44,11 +42,11 @@ def _one_has_no_unit(a: Quantity, b: Quantity) -> bool:
 
 
 def _without(a: tuple[Quantity, ...], b: tuple[Quantity, ...]) -> list[Quantity]:
-    counts = Counter(quantity.key for quantity in b)
+    there = [quantity.key for quantity in b]
     missing = []
     for quantity in a:
-        if counts[quantity.key] > 0:
-            counts[quantity.key] -= 1
+        if quantity.key in there:
+            there.remove(quantity.key)
         else:
             missing.append(quantity)
     return missing

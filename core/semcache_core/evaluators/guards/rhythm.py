@@ -31,6 +31,9 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 
+_SIGNS = ("ly", "annual", "per", "each", "every")
+"""One of these is in all that `_WORDS` finds, and to look for them costs little."""
+
 
 def differ(pair: Pair) -> str:
     """The rhythms that the texts name, if both do and share none."""
@@ -42,6 +45,9 @@ def differ(pair: Pair) -> str:
 
 @noted
 def _rhythms(text: Text) -> frozenset[str]:
-    found = _WORDS.finditer(text.raw[:_LONG].lower())
+    raw = text.raw[:_LONG].lower()
+    if not any(sign in raw for sign in _SIGNS):
+        return frozenset()
+    found = _WORDS.finditer(raw)
     named = (_ADVERBS.get(one["adverb"] or "", one["of"]) for one in found)
     return frozenset("year" if name == "annum" else name for name in named)
