@@ -25,7 +25,7 @@ from semcache_core.policies import (
 from semcache_core.policies._answers import Answers
 from semcache_core.policies._coin import draw
 from semcache_core.policies._logistic import Logistic
-from semcache_core.policies.certificate import ALARM, WINDOW, Certificate
+from semcache_core.policies.certificate import ALARM, PATIENCE, WINDOW, Certificate
 from semcache_core.protocols import Learner, Policy
 
 LEARNING = [CalibratedPolicy, VerifiedPolicy]
@@ -335,7 +335,7 @@ def test_a_poor_first_certificate_is_not_taken():
     assert not waiting.certified
     assert waiting.needed is not None
     assert waiting.potential > 0.9
-    while certificate.looks < 3:
+    while certificate.seen <= PATIENCE or certificate.looks < 6:
         score = random.uniform()
         certificate.add(score, random.uniform() >= (0.001 if score > 0.8 else 0.045))
     assert certificate.threshold is not None
@@ -362,14 +362,14 @@ def test_a_state_with_lost_labels_is_refused():
 
 
 def test_looks_get_rarer():
-    """The level is spent over looks that each wait for twice the labels."""
+    """The level is spent over looks that each wait for half as many labels again."""
     certificate = Certificate(0.05, fill=1.0)
     due = []
     for _ in range(5000):
         certificate.add(0.9, False)
         due.append(certificate.due)
     steps = sorted(set(due))
-    assert all(later == 2 * sooner for sooner, later in pairwise(steps))
+    assert all(later == math.ceil(1.5 * sooner) for sooner, later in pairwise(steps))
     assert certificate.looks == len(steps) - 1
 
 
@@ -395,7 +395,7 @@ def test_neighbours_with_the_same_answer_make_a_hit_surer():
     after = policy.decide(QUERY, [a, b]).chosen[0]
     assert after.value > before
     assert [part.by for part in after.score.parts] == [
-        "value", "margin", "votes", "record", "cosine",
+        "cosine", "gap", "score", "margin", "votes", "record", "cosine",
     ]  # fmt: skip
 
 
