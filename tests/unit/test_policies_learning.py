@@ -186,6 +186,19 @@ def test_what_is_missing_is_counted_down():
     assert f"about {missing[-1] - 1} more labelled hits needed" in str(policy.calibration)
 
 
+def test_what_is_missing_is_no_less_than_the_last_attempt_found():
+    """Where a rate close to the budget needs many labels, the next attempt is not the end of it."""
+    certificate = Certificate(0.05, fill=1.0)
+    while certificate.looks < 1:
+        certificate.add(0.9, certificate.seen % 24 > 0)
+    at_once = certificate.calibration.needed
+    assert at_once is not None
+    assert at_once > certificate.due - certificate.seen
+    for i in range(100):
+        certificate.add(0.9, i % 24 > 0)
+    assert certificate.calibration.needed == at_once - 100
+
+
 def test_the_log_hears_of_certificates_and_alarms(caplog):
     """A certificate is good news, its withdrawal a warning."""
     caplog.set_level("INFO", logger="semcache")

@@ -84,9 +84,14 @@ class Certificate:
         """What the newest look found; without a certificate, what is missing as of now."""
         if self._found.certified:
             return self._found
-        until = max(1, self.due - self.seen)
-        needed = None if self._found.needed is None else until
-        return replace(self._found, labels=self.seen, needed=needed)
+        return replace(self._found, labels=self.seen, needed=self._missing(self._found.needed))
+
+    def _missing(self, needed: int | None) -> int | None:
+        """Labels until the next attempt, or what the last one found missing, if that is more."""
+        if needed is None:
+            return None
+        since = self.seen - (round(self.due / GROWTH) if self.looks else 0)
+        return max(1, self.due - self.seen, needed - since)
 
     def add(self, score: float, correct: bool) -> None:
         """Count one label; calibrate again, or withdraw, when it is time."""
