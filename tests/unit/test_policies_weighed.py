@@ -76,7 +76,7 @@ def test_a_score_that_is_good_is_left_as_it_is():
     assert found.weights == ()
 
 
-def test_two_rankings_share_the_level():
+def test_the_rankings_share_the_level():
     """With labels that are at the budget whatever the ranking, few of 200 runs certify any."""
     random, certified = np.random.default_rng(3), 0
     for _ in range(200):

@@ -47,7 +47,7 @@ class CalibratedPolicy:
     """
 
     name = "calibrated"
-    features = EVIDENCE
+    features: tuple[str, ...] = EVIDENCE
     forget = 0.0
     """See `Certificate`."""
 

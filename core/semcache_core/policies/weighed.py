@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from semcache_core.errors import ConfigError
 from semcache_core.models import Action, Decision, Query, Reason, Scored
@@ -18,6 +18,9 @@ from semcache_core.policies.calibration import FILL, Calibration, calibrate
 
 WEIGHTS = ("intercept", *EVIDENCE)
 """The names of the weights, in order."""
+
+COSINE = (-8.0, 10.0, 0.0, 0.0)
+"""Weights that rank by the cosine alone; any that grow with it do."""
 
 LESSONS = 400
 """So many labels, a quarter at most, teach the weights: these are four numbers. The others certify:
@@ -90,22 +93,34 @@ def calibrate_ranked(
     *,
     fill: float = FILL,
 ) -> Ranked:
-    """As `calibrate`, by the score or by what the labels teach, whichever serves more.
+    """As `calibrate`, by the score, the cosine, or what the labels teach of both.
 
-    Half of the level pays for either (Bonferroni), so that both certificates hold together and the
-    better one may be picked. Where the score is the cosine there is one ranking, and it gets all.
+    A third of the level pays for each (Bonferroni), so that all certificates hold together and the
+    one that serves most may be picked. Where the score is the cosine there is one ranking, and it
+    gets all. Learnt weights alone certified 81 of 100 halves of BANKING77 at 5%, with the cosine
+    beside them 87.
     """
     if np.allclose(cosines, scores):
         return Ranked(calibrate(scores, labels, max_false_hit_rate, confidence, fill=fill))
-    sure = 1.0 - (1.0 - share("confidence", confidence)) / 2.0
-    plain = calibrate(scores, labels, max_false_hit_rate, sure, fill=fill)
+    sure = 1.0 - (1.0 - share("confidence", confidence)) / 3.0
+
+    def ranked(values: ArrayLike, right: ArrayLike, weights: tuple[float, ...]) -> Ranked:
+        values, right = np.asarray(values, float), np.asarray(right)
+        found = calibrate(values, right, max_false_hit_rate, sure, fill=fill)
+        return Ranked(replace(found, confidence=confidence), weights)
+
     rows = np.array([evidence(*pair) for pair in zip(cosines, scores, strict=True)])
     right, teaching = np.asarray(labels, bool), lessons(len(rows))
     weights = _taught(rows[teaching], right[teaching])
-    values = [probability(weights, row) for row in rows[~teaching]]
-    weighed = calibrate(values, right[~teaching], max_false_hit_rate, sure, fill=fill)
-    found = _better(Ranked(plain), Ranked(weighed, weights))
-    return replace(found, calibration=replace(found.calibration, confidence=confidence))
+    return _best(
+        ranked(scores, labels, ()),
+        ranked([probability(COSINE, row) for row in rows], right, COSINE),
+        _whole(
+            ranked(
+                [probability(weights, row) for row in rows[~teaching]], right[~teaching], weights
+            )
+        ),
+    )
 
 
 def lessons(count: int) -> NDArray[np.bool_]:
@@ -126,17 +141,24 @@ def _taught(rows: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float,
     return tuple(round(float(weight), 6) for weight in model.mean)
 
 
-def _better(plain: Ranked, weighed: Ranked) -> Ranked:
-    """The one that serves more; of two that serve nothing the one that lacks least."""
-    by_score, by_weights = plain.calibration, weighed.calibration
-    if by_score.certified or by_weights.certified:
-        return weighed if by_weights.hit_rate > WORTH_IT * by_score.hit_rate else plain
-    if by_weights.needed is None:
+def _best(plain: Ranked, *weighed: Ranked) -> Ranked:
+    """The one that serves most, the plain one if it is near; of none the one that lacks least."""
+    best = max(weighed, key=lambda one: one.calibration.hit_rate)
+    if best.calibration.hit_rate > WORTH_IT * plain.calibration.hit_rate:
+        return best
+    if plain.calibration.certified:
         return plain
-    more = _with_lessons(by_weights.needed, by_weights.labels)
-    if by_score.needed is not None and by_score.needed <= more:
-        return plain
-    return replace(weighed, calibration=replace(by_weights, needed=more))
+    hopeful = [one for one in (plain, *weighed) if one.calibration.needed is not None]
+    return min(hopeful, key=lambda one: one.calibration.needed or 0, default=plain)
+
+
+def _whole(weighed: Ranked) -> Ranked:
+    """With the lessons counted in what is missing: more labels teach a part of themselves."""
+    found = weighed.calibration
+    if found.needed is None:
+        return weighed
+    needed = _with_lessons(found.needed, found.labels)
+    return replace(weighed, calibration=replace(found, needed=needed))
 
 
 def _with_lessons(needed: int, certifying: int) -> int:
