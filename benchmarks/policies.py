@@ -2,12 +2,13 @@
 
 `python -m benchmarks.policies splits NAME...`: each stream is shuffled and halved; its first half
 arrives as shadow traffic (nothing served, everything stored) and is calibrated on; its second
-half then runs at the certified threshold, into the cache that the first half left and into an
+half then runs by the certified policy, into the cache that the first half left and into an
 empty one. `python -m benchmarks.policies online NAME...`: whole streams of 8,000 requests from
-empty, learning as they go; beside them vCache's published rule, and the static threshold that
+empty, learning as they go; beside them vCache's published rule, and the static thresholds that
 would have hit most within the budget, chosen in hindsight. NAME is a data set, or a data set and
 "+zipf" (80% exact repeats). `python -m benchmarks.policies drift NAME NAME`: the second data set's
-traffic follows the first's. False-hit rates are those of semantic hits.
+traffic follows the first's. `python -m benchmarks.policies real NAME`: the same requests through
+the simulation and through a `SemanticCache`. False-hit rates are those of semantic hits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import typer
@@ -30,14 +32,27 @@ from benchmarks.policy_streams import (
     load,
     policy_run,
     shadow_labels,
-    threshold_run,
 )
 from benchmarks.published_rule import PublishedRule
-from semcache_core.policies import CalibratedPolicy, ThresholdPolicy, VerifiedPolicy, calibrate
+from semcache_core.cache import SemanticCache
+from semcache_core.codecs import JSON
+from semcache_core.evaluation import CertifiedThreshold
+from semcache_core.evaluators import RECOMMENDED_FLOOR
+from semcache_core.models import Matrix, Reason
+from semcache_core.policies import (
+    WEIGHTS,
+    CalibratedPolicy,
+    ThresholdPolicy,
+    VerifiedPolicy,
+    calibrate_ranked,
+)
 from semcache_core.protocols import Policy
 
 BUDGETS = (0.05, 0.01)
 SIZE = 8000
+COSINES = tuple(np.linspace(0.98, 0.66, 17))
+SCORES = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.04, 0.02)
+"""Thresholds tried in hindsight, on the cosine and on the default evaluator's score."""
 app = typer.Typer(add_completion=False)
 
 
@@ -110,19 +125,42 @@ def _split(
     half = len(traffic.texts) // 2
     order = np.arange(len(traffic.texts))
     first, second = traffic.take(order[:half]), traffic.take(order[half:])
-    values, labels = shadow_labels(first, judged)
-    ways: dict[str, Callable[[float], Outcome]] = {
-        "continuing": cache(lambda t: threshold_run(traffic, judged, t, half)),
-        "from empty": cache(lambda t: threshold_run(second, judged, t)),
+    labels = shadow_labels(first, judged)
+    ways: dict[str, Callable[..., Outcome]] = {
+        "continuing": lambda policy, by=judged: policy_run(policy, traffic, by, warm=half),
+        "from empty": lambda policy, by=judged: policy_run(policy, second, by),
     }
     for budget in BUDGETS:
-        threshold = calibrate(values, labels, budget).threshold
+        policy = certified(labels, budget)
         for way, run in ways.items():
-            outcome = None if threshold is None else run(threshold)
+            outcome = None if policy is None else run(policy)
             tallies.setdefault((budget, way), Tally()).add(outcome, budget)
             if hindsight:
-                best = best_in_hindsight(run, budget)[1]
-                tallies.setdefault((budget, f"{way}, hindsight"), Tally()).add(best, budget)
+                for what, best in static(run, judged, budget).items():
+                    tallies.setdefault((budget, f"{way}, {what}"), Tally()).add(best, budget)
+
+
+def certified(labels: tuple[list[float], list[float], list[bool]], budget: float) -> Policy | None:
+    """What `semcache calibrate` makes of labels; None if nothing is certified."""
+    found = calibrate_ranked(*labels, budget)
+    if not found.calibration.certified:
+        return None
+    weights = dict(zip(WEIGHTS, found.weights, strict=False))
+    return CertifiedThreshold(found.calibration, {}, weights).policy()
+
+
+def static(run: Callable[..., Outcome], judged: Scores, budget: float) -> dict[str, Outcome | None]:
+    """The best thresholds in hindsight, on the cosine and on the score."""
+
+    @cache
+    def at(threshold: float, by: Scores) -> Outcome:
+        return run(ThresholdPolicy(threshold, RECOMMENDED_FLOOR), by)
+
+    plain = scores("cosine")
+    return {
+        "best cosine": best_in_hindsight(lambda t: at(t, plain), budget, COSINES)[1],
+        "best score": best_in_hindsight(lambda t: at(t, judged), budget, SCORES)[1],
+    }
 
 
 @app.command()
@@ -156,8 +194,8 @@ class Stream:
     seed: int
     noise: float
 
-    def run(self, policy: Policy, **how: bool) -> Outcome:
-        return policy_run(policy, self.traffic, self.judged, noise=self.noise, **how)
+    def run(self, policy: Policy, by: Scores | None = None, **how: bool) -> Outcome:
+        return policy_run(policy, self.traffic, by or self.judged, noise=self.noise, **how)
 
 
 def _online(stream: Stream, compare: bool, tallies: dict[tuple[float, str], Tally]) -> None:
@@ -171,41 +209,93 @@ def _online(stream: Stream, compare: bool, tallies: dict[tuple[float, str], Tall
 
 
 def _compared(stream: Stream, budget: float, verified: Outcome) -> dict[str, Outcome | None]:
-    @cache
-    def static(threshold: float) -> Outcome:
-        return stream.run(ThresholdPolicy(threshold))
-
     exact = _repeats(stream.traffic.texts)
     none = np.zeros(len(exact), bool)
-    return {
+    rates = {"": budget, ", same false": max(verified.false_hit_rate, 1e-9)}
+    best = {
+        f"{what}{how}": outcome
+        for how, rate in rates.items()
+        for what, outcome in static(stream.run, stream.judged, rate).items()
+    }
+    return best | {
         "calibrated": stream.run(CalibratedPolicy(budget, seed=stream.seed)),
         "vCache published": stream.run(
-            PublishedRule(budget, stream.seed), exact_tier=False, insert_if_different=True
+            PublishedRule(budget, stream.seed),
+            scores("cosine"),
+            exact_tier=False,
+            insert_if_different=True,
         ),
-        "static, hindsight": best_in_hindsight(static, budget)[1],
-        "static, same false": best_in_hindsight(static, max(verified.false_hit_rate, 1e-9))[1],
         "exact tier alone": Outcome(exact, none, none),
     }
 
 
 @app.command()
 def drift(
-    before: str, after: str, seeds: int = 5, size: int = SIZE, evaluator: str = "cosine"
+    before: str, after: str, seeds: int = 5, size: int = SIZE, evaluator: str = "default"
 ) -> None:
     """Other traffic from the middle of the stream on; at a budget of 5%."""
     judged, budget, middle = scores(evaluator), BUDGETS[0], size // 2
-    first, second = load(before), load(after)
+    both, start = load(before).then(load(after)), len(load(before).texts)
     for seed, kind in product(range(seeds), (VerifiedPolicy, CalibratedPolicy)):
         policy = kind(budget, seed=seed)
-        stream = first.shuffled(seed, middle).then(second.shuffled(seed, middle))
+        random = np.random.default_rng(seed)
+        old = random.permutation(start)[:middle]
+        new = start + random.permutation(len(both.texts) - start)[:middle]
+        stream = both.take(np.concatenate([old, new]))
         outcome = policy_run(policy, stream, judged)
-        old, new = outcome.part(0, middle), outcome.part(middle, size)
+        calm, later = outcome.part(0, len(old)), outcome.part(len(old), size)
         print(
-            f"{before} then {after}, {policy.name}: before {old.hit_rate:.1%} hits, "
-            f"{old.false_hit_rate:.2%} false; after {new.hit.sum()} hits, {new.wrong.sum()} false; "
+            f"{before} then {after}, {policy.name}: before {calm.hit_rate:.1%} hits, "
+            f"{calm.false_hit_rate:.2%} false; "
+            f"after {later.hit.sum()} hits, {later.wrong.sum()} false; "
             f"in all {outcome.false_hit_rate:.2%}; alarms {policy.alarms}",
             flush=True,
         )
+
+
+class Remembered:
+    """An embedder that has the vectors of a stream at hand."""
+
+    def __init__(self, traffic: Traffic, identity: str) -> None:
+        self._rows = dict(zip(traffic.texts, traffic.vectors, strict=True))
+        self.identity, self.dimension = identity, traffic.vectors.shape[1]
+
+    def fits(self, text: str) -> bool:
+        return True
+
+    def embed(self, texts: list[str]) -> Matrix:
+        return np.stack([self._rows[text] for text in texts])
+
+    async def aembed(self, texts: list[str]) -> Matrix:
+        return self.embed(texts)
+
+
+@app.command()
+def real(names: list[str], budget: float = 0.05, size: int = 2000, seed: int = 0) -> None:
+    """Whether the simulation is what `SemanticCache(max_false_hit_rate=...)` does."""
+    judged = scores("default")
+    for name in names:
+        traffic = load(name).shuffled(seed, size)
+        simulated = policy_run(VerifiedPolicy(budget), traffic, judged)
+        embedder: Any = Remembered(traffic, name)
+        with SemanticCache(embedder=embedder, max_false_hit_rate=budget) as through:
+            served = _asked(through, traffic)
+            told = through.stats().budget
+        same = (served == simulated.hit).mean()
+        print(f"{name}: {served.sum()} hits, simulated {simulated.hit.sum()}; {same:.1%} alike")
+        print(f"  {told}", flush=True)
+
+
+def _asked(through: SemanticCache, traffic: Traffic) -> NDArray[np.bool_]:
+    """Which requests a cache answers by meaning."""
+    served = np.zeros(len(traffic.texts), bool)
+    for i, (text, answer) in enumerate(zip(traffic.texts, traffic.answers, strict=True)):
+        outcome = through.find(through.prompt("json", None, text), JSON)
+        served[i] = bool(outcome) and outcome.reason is Reason.SEMANTIC
+        if not outcome:
+            through.save(outcome.prompt, f"answer {answer}", JSON, miss=outcome)
+            through.flush()
+    return served
 
 
 def _repeats(texts: list[str]) -> NDArray[np.bool_]:

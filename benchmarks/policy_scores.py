@@ -1,35 +1,53 @@
-"""Candidates scored as a lookup scores them; every pair of texts is scored once."""
+"""Candidates scored as a lookup scores them, with what was said of two texts remembered.
+
+Streams repeat pairs of texts, and seeds repeat streams. What an evaluator makes of a whole set of
+candidates is computed each time: the default one looks at all of them together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from semcache_core.embedders import make_embedder
-from semcache_core.evaluators import Cosine, default_evaluator
+from semcache_core.evaluators import Cosine, Guards, default_evaluator
+from semcache_core.evaluators import evaluate as ranked
+from semcache_core.evaluators.guards import _pair
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
 
 class Scores:
-    """An evaluator that remembers what it said of two texts: streams repeat pairs, seeds too."""
+    """An evaluator as a lookup uses it."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
-        self._known: dict[tuple[str, str], Score] = {}
 
     def __call__(self, query: Query, near: Sequence[Candidate]) -> list[Scored]:
         """The candidates that no guard rejects, best first."""
-        keys = [(query.text, one.entry.query or "") for one in near]
-        new = [i for i, key in enumerate(keys) if key not in self._known]
-        if new:
-            scores = self._evaluator.score(query, [near[i] for i in new])
-            self._known.update((keys[i], score) for i, score in zip(new, scores, strict=True))
-        scored = [Scored(c, self._known[key]) for c, key in zip(near, keys, strict=True)]
-        return sorted((s for s in scored if not s.score.rejected), key=lambda s: -s.value)
+        return [one for one in ranked(self._evaluator, query, near) if not one.score.rejected]
+
+
+class _Remembering(Guards):
+    """Guards that look at every two texts once."""
+
+    def __init__(self, guards: Guards) -> None:
+        super().__init__(guards.guards)
+        self._known: dict[tuple[str, str | None], Score] = {}
+
+    def _one(self, query: str, stored: str | None) -> Score:
+        if (query, stored) not in self._known:
+            self._known[query, stored] = super()._one(query, stored)
+        return self._known[query, stored]
 
 
 def scores(name: str) -> Scores:
     """Of the cosine alone, or of what a cache uses by default."""
-    return Scores(
-        Cosine() if name == "cosine" else default_evaluator(make_embedder("all-MiniLM-L6-v2"))
-    )
+    if name == "cosine":
+        return Scores(Cosine())
+    made = default_evaluator(make_embedder("all-MiniLM-L6-v2"))
+    inside = getattr(made, "_evaluator", None)
+    if isinstance(getattr(inside, "guards", None), Guards):
+        inside.guards = _Remembering(inside.guards)  # type: ignore[union-attr]  # checked above
+    _pair._kept = lru_cache(maxsize=None)(_pair._kept.__wrapped__)
+    return Scores(made)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,42 @@ from numpy.typing import NDArray
 from benchmarks.policy_scores import Scores
 from benchmarks.questions import read, vectors
 from semcache_core.embedders import make_embedder
-from semcache_core.models import Action, Candidate, Entry, Matrix, Query, Scored
+from semcache_core.evaluators import RECOMMENDED_FLOOR
+from semcache_core.models import Action, Candidate, Decision, Entry, Matrix, Query, Scored
+from semcache_core.policies import ThresholdPolicy
 from semcache_core.protocols import Learner, Policy
 
-NEIGHBOURS = 8
 FLOOR = 0.5
-"""Cosine below which nothing is looked at."""
-GONE = np.float32(-9.0)
-"""Added to the similarity of what is not in the cache."""
+"""Cosine below which no policy looks at anything."""
+DEPTH = 2000
+"""So many nearest of each text are kept: enough to find 8 of those that happen to be stored."""
+TOP_K = 5
+"""How many neighbours a cache looks at, unless its policy wants more."""
+
+
+class Corpus:
+    """Texts, and the nearest of each: found once for all orders of arrival."""
+
+    def __init__(self, texts: list[str], answers: NDArray[np.int64], vectors: Matrix) -> None:
+        self.answers = answers
+        self.near, self.cosines = _nearest(vectors)
+        self.queries = [Query(text, vectors[i]) for i, text in enumerate(texts)]
+        self.entries = [
+            Entry(str(i), "scope", "", b"answer %d" % answers[i], created=0.0, query=text)
+            for i, text in enumerate(texts)
+        ]
+
+
+def _nearest(vectors: Matrix) -> tuple[list[NDArray[np.int64]], list[NDArray[np.float32]]]:
+    near, cosines = [], []
+    for start in range(0, len(vectors), 512):
+        for i, row in enumerate(vectors[start : start + 512] @ vectors.T, start):
+            row[i] = -1.0
+            found = np.flatnonzero(row >= FLOOR)
+            found = found[np.argsort(-row[found], kind="stable")][:DEPTH]
+            near.append(found)
+            cosines.append(row[found])
+    return near, cosines
 
 
 @dataclass(frozen=True)
@@ -33,6 +62,9 @@ class Traffic:
     texts: list[str]
     answers: NDArray[np.int64]
     vectors: Matrix
+    whole: Traffic | None = None
+    """What this is a sample of, and which of it."""
+    places: NDArray[np.int64] | None = None
 
     def shuffled(self, seed: int, size: int | None = None) -> Traffic:
         """A sample of `size` requests in a random order of arrival."""
@@ -41,7 +73,8 @@ class Traffic:
 
     def take(self, order: NDArray[np.int64]) -> Traffic:
         texts = [self.texts[i] for i in order]
-        return Traffic(self.name, texts, self.answers[order], self.vectors[order])
+        whole, places = self.whole or self, order if self.places is None else self.places[order]
+        return Traffic(self.name, texts, self.answers[order], self.vectors[order], whole, places)
 
     def then(self, other: Traffic) -> Traffic:
         """This, and the other's requests behind it; no answer is common to both."""
@@ -56,8 +89,18 @@ class Traffic:
         weights = 1.0 / np.arange(1, len(pool) + 1)
         return self.take(random.choice(pool, size, p=weights / weights.sum()))
 
-    def similarities(self) -> NDArray[np.float32]:
-        return self.vectors @ self.vectors.T
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The place of each request's text in the corpus."""
+        return np.arange(len(self.texts)) if self.places is None else self.places
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return Corpus(self.texts, self.answers, self.vectors)
+
+    @property
+    def corpus(self) -> Corpus:
+        return (self.whole or self)._corpus
 
 
 @dataclass(frozen=True)
@@ -145,58 +188,51 @@ class Cache:
 
     def __init__(self, traffic: Traffic, scores: Scores, stored: int = 0) -> None:
         """The first `stored` requests are in it from the start."""
-        self.traffic, self._scores = traffic, scores
-        self._near = traffic.similarities()
-        self._absent = np.full(len(traffic.texts), GONE)
-        self._absent[:stored] = 0.0
-        self._entries = [
-            Entry(str(i), "scope", "", b"answer %d" % i, created=0.0, query=text)
-            for i, text in enumerate(traffic.texts)
-        ]
+        self._ids, self._corpus, self._scores = traffic.ids, traffic.corpus, scores
+        self._stored = np.zeros(len(self._corpus.entries), bool)
+        self._stored[self._ids[:stored]] = True
 
     def query(self, i: int) -> Query:
-        return Query(self.traffic.texts[i], self.traffic.vectors[i])
+        return self._corpus.queries[self._ids[i]]
 
-    def look(self, i: int, floor: float = FLOOR) -> list[Scored]:
+    def look(self, i: int, policy: Policy) -> list[Scored]:
         """The nearest stored ones for the i'th request, as a lookup hands them to its policy."""
-        row = self._near[i, :i] + self._absent[:i]
-        k = min(NEIGHBOURS, len(row))
-        top = np.argpartition(-row, k - 1)[:k] if k else []
-        near = [Candidate(self._entries[j], float(row[j])) for j in top if row[j] >= floor]
-        near.sort(key=lambda one: -one.similarity)
-        return self._scores(self.query(i), near)
+        at = self._ids[i]
+        near, cosines = self._corpus.near[at], self._corpus.cosines[at]
+        found = np.flatnonzero(self._stored[near])[: looked_at(policy)]
+        entries = self._corpus.entries
+        candidates = [
+            Candidate(entries[near[j]], float(cosines[j]))
+            for j in found
+            if cosines[j] >= policy.floor
+        ]
+        return self._scores(self.query(i), candidates) if candidates else []
 
     def store(self, i: int) -> None:
-        self._absent[i] = 0.0
+        self._stored[self._ids[i]] = True
 
     def right(self, best: Scored, i: int) -> bool:
         """Whether a candidate's answer is what the i'th request wants."""
-        answers = self.traffic.answers
-        return bool(answers[int(best.candidate.entry.key)] == answers[i])
+        answers = self._corpus.answers
+        return bool(answers[int(best.candidate.entry.key)] == answers[self._ids[i]])
 
 
-def threshold_run(traffic: Traffic, scores: Scores, threshold: float, warm: int = 0) -> Outcome:
-    """A static threshold; the first `warm` requests only fill the cache. Misses are stored."""
-    cache, n = Cache(traffic, scores, warm), len(traffic.texts)
-    hit, wrong = np.zeros(n, bool), np.zeros(n, bool)
-    for i in range(warm, n):
-        best = next(iter(cache.look(i)), None)
-        if best is not None and best.value >= threshold:
-            hit[i], wrong[i] = True, not cache.right(best, i)
-        else:
-            cache.store(i)
-    return Outcome(np.zeros(n - warm, bool), hit[warm:], wrong[warm:])
+def looked_at(policy: Policy) -> int:
+    """As `semcache_core.assembly` has it."""
+    return max(TOP_K, getattr(policy, "neighbours", 1))
 
 
-def shadow_labels(
-    traffic: Traffic, scores: Scores
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Score and label of each request's best candidate: nothing served, everything stored."""
-    cache = Cache(traffic, scores, len(traffic.texts))
-    looked = [(i, cache.look(i)) for i in range(len(traffic.texts))]
-    best = [(i, scored[0]) for i, scored in looked if scored]
-    values = np.array([one.value for _, one in best])
-    return values, np.array([cache.right(one, i) for i, one in best], bool)
+def shadow_labels(traffic: Traffic, scores: Scores) -> tuple[list[float], list[float], list[bool]]:
+    """Cosine, score and label of each request's best: nothing served, everything stored."""
+    cache, seen = Cache(traffic, scores), ThresholdPolicy(1.0, RECOMMENDED_FLOOR)
+    rows: list[tuple[float, float, bool]] = []
+    for i in range(len(traffic.texts)):
+        best = next(iter(cache.look(i, seen)), None)
+        if best is not None:
+            rows.append((best.candidate.similarity, best.value, cache.right(best, i)))
+        cache.store(i)
+    cosines, values, right = zip(*rows, strict=True) if rows else ((), (), ())
+    return list(cosines), list(values), list(right)
 
 
 def policy_run(
@@ -207,18 +243,22 @@ def policy_run(
     exact_tier: bool = True,
     insert_if_different: bool = False,
     noise: float = 0.0,
+    warm: int = 0,
 ) -> Outcome:
-    """A policy on a stream from empty; labels are the true ones but for a share of `noise`."""
-    cache, n = Cache(traffic, scores), len(traffic.texts)
+    """A policy on a stream, from what the first `warm` requests left; of the others, the outcome.
+
+    Labels are the true ones but for a share of `noise`.
+    """
+    cache, n = Cache(traffic, scores, warm), len(traffic.texts)
     liar = np.random.default_rng(n).random(n) < noise
-    known: set[str] = set()
+    known = set(traffic.texts[:warm])
     exact, hit, wrong = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
-    for i, text in enumerate(traffic.texts):
-        if exact_tier and text in known:
+    for i in range(warm, n):
+        if exact_tier and traffic.texts[i] in known:
             exact[i] = True
             continue
-        query = cache.query(i)
-        decision = policy.decide(query, cache.look(i, policy.floor))
+        query, near = cache.query(i), cache.look(i, policy)
+        decision = policy.decide(query, near) if near else NOTHING
         best = next(iter(decision.chosen), None)
         right = best is not None and cache.right(best, i)
         if decision.action is Action.SERVE:
@@ -226,10 +266,13 @@ def policy_run(
             continue
         if best is not None and isinstance(policy, Learner):
             policy.observe(query, best, right != liar[i])
-        known.add(text)
+        known.add(traffic.texts[i])
         if not (right and insert_if_different):
             cache.store(i)
-    return Outcome(exact, hit, wrong)
+    return Outcome(exact, hit, wrong).part(warm, n)
+
+
+NOTHING = Decision(Action.REFUSE, "no candidate")
 
 
 def best_in_hindsight(

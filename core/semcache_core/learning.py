@@ -19,6 +19,7 @@ from semcache_core.codecs import text_of
 from semcache_core.errors import ConfigError, PayloadError
 from semcache_core.keys import digest
 from semcache_core.models import Entry, Miss, Scored
+from semcache_core.policies.calibrated import own_score
 from semcache_core.protocols import Certified, Judge, Learner, Policy
 from semcache_core.stats import Recorder
 from semcache_core.store import Store
@@ -37,6 +38,7 @@ class Label:
     stored_question: str
     similarity: float
     score: float
+    """The evaluator's own, whatever a policy makes of it."""
     correct: bool
     entry: str
     """The neighbour's id."""
@@ -127,7 +129,7 @@ class Learning:
                 question=miss.prompt.query or "",
                 stored_question=candidate.entry.query or "",
                 similarity=candidate.similarity,
-                score=scored.value,
+                score=own_score(scored),
                 correct=correct,
                 entry=candidate.entry.key,
             )

@@ -8,6 +8,7 @@ import pytest
 
 from semcache_core.cache import SemanticCache
 from semcache_core.codecs import JSON
+from semcache_core.evaluation import calibrate
 from semcache_core.evaluators import Cosine
 from semcache_core.models import Reason
 
@@ -82,3 +83,20 @@ def test_exact_repeats_hit_without_a_certificate(tmp_path):
     with SemanticCache(embedder=TopicEmbedder(), max_false_hit_rate=0.01) as cache:
         ask(cache, "topic 1 in words a")
         assert ask(cache, "topic 1 in words a")[0].reason is Reason.EXACT
+
+
+@pytest.mark.parametrize("policy", ["calibrated", "verified"])
+def test_labels_of_a_learning_shadow_calibrate_what_serves(tmp_path, policy):
+    """They have the evaluator's score, not what the policy makes of it; the saved policy serves."""
+    how = {"embedder": TopicEmbedder(), "evaluator": Cosine()}
+    budget = {"max_false_hit_rate": 0.1, "policy": policy, "shadow": True}
+    with SemanticCache(**how, **budget) as cache:
+        assert not any(outcome for outcome, _ in run(cache, traffic(4, 400)))
+        labels = cache.labels()
+    assert len(labels) > 200
+    assert all(label.score == pytest.approx(label.similarity) for label in labels)
+    found = calibrate(labels, 0.1, fill=1.0, **how)
+    with SemanticCache(**how, policy=found.policy()) as cache:
+        served = [right for outcome, right in run(cache, traffic(5, 300)) if outcome]
+    assert len(served) > 100
+    assert all(served)

@@ -25,7 +25,7 @@ from semcache_core.policies import (
 from semcache_core.policies._answers import Answers
 from semcache_core.policies._coin import draw
 from semcache_core.policies._logistic import Logistic
-from semcache_core.policies.certificate import ALARM, WINDOW, Certificate
+from semcache_core.policies.certificate import ALARM, PATIENCE, WINDOW, Certificate
 from semcache_core.protocols import Learner, Policy
 
 LEARNING = [CalibratedPolicy, VerifiedPolicy]
@@ -186,6 +186,19 @@ def test_what_is_missing_is_counted_down():
     assert f"about {missing[-1] - 1} more labelled hits needed" in str(policy.calibration)
 
 
+def test_what_is_missing_is_no_less_than_the_last_attempt_found():
+    """Where a rate close to the budget needs many labels, the next attempt is not the end of it."""
+    certificate = Certificate(0.05, fill=1.0)
+    while certificate.looks < 1:
+        certificate.add(0.9, certificate.seen % 24 > 0)
+    at_once = certificate.calibration.needed
+    assert at_once is not None
+    assert at_once > certificate.due - certificate.seen
+    for i in range(100):
+        certificate.add(0.9, i % 24 > 0)
+    assert certificate.calibration.needed == at_once - 100
+
+
 def test_the_log_hears_of_certificates_and_alarms(caplog):
     """A certificate is good news, its withdrawal a warning."""
     caplog.set_level("INFO", logger="semcache")
@@ -335,7 +348,7 @@ def test_a_poor_first_certificate_is_not_taken():
     assert not waiting.certified
     assert waiting.needed is not None
     assert waiting.potential > 0.9
-    while certificate.looks < 3:
+    while certificate.seen <= PATIENCE or certificate.looks < 6:
         score = random.uniform()
         certificate.add(score, random.uniform() >= (0.001 if score > 0.8 else 0.045))
     assert certificate.threshold is not None
@@ -362,14 +375,14 @@ def test_a_state_with_lost_labels_is_refused():
 
 
 def test_looks_get_rarer():
-    """The level is spent over looks that each wait for twice the labels."""
+    """The level is spent over looks that each wait for half as many labels again."""
     certificate = Certificate(0.05, fill=1.0)
     due = []
     for _ in range(5000):
         certificate.add(0.9, False)
         due.append(certificate.due)
     steps = sorted(set(due))
-    assert all(later == 2 * sooner for sooner, later in pairwise(steps))
+    assert all(later == math.ceil(1.5 * sooner) for sooner, later in pairwise(steps))
     assert certificate.looks == len(steps) - 1
 
 
@@ -395,7 +408,7 @@ def test_neighbours_with_the_same_answer_make_a_hit_surer():
     after = policy.decide(QUERY, [a, b]).chosen[0]
     assert after.value > before
     assert [part.by for part in after.score.parts] == [
-        "value", "margin", "votes", "record", "cosine",
+        "cosine", "gap", "score", "margin", "votes", "record", "cosine",
     ]  # fmt: skip
 
 

@@ -51,9 +51,8 @@ class _Budget(Strict):
     fill: Fill | None = None
     seed: Integer = 0
 
-    def arguments(self, building: Building) -> dict[str, Any]:
-        given = {name: value for name, value in self.given().items() if value is not None}
-        return {"floor": building.floor} | given
+    def arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in self.given().items() if value is not None}
 
 
 class Calibrated(_Budget):
@@ -62,7 +61,7 @@ class Calibrated(_Budget):
     kind: Literal["calibrated"]
 
     def build(self, building: Building) -> Policy:
-        return policies.CalibratedPolicy(**self.arguments(building))
+        return policies.CalibratedPolicy(**self.arguments())
 
 
 class Verified(_Budget):
@@ -71,7 +70,7 @@ class Verified(_Budget):
     kind: Literal["verified"]
 
     def build(self, building: Building) -> Policy:
-        return policies.VerifiedPolicy(**self.arguments(building))
+        return policies.VerifiedPolicy(**self.arguments())
 
 
 class Saved(Strict):
@@ -83,25 +82,28 @@ class Saved(Strict):
 
     def build(self, building: Building) -> Policy:
         name = building.path(self.file)
-        saved, scores_of = _read(name)
+        saved, scores_of, weights = _read(name)
         _check(name, scores_of, building)
+        floor = building.floor if self.floor is None else self.floor
         if saved.threshold is None:
             raise ConfigError(f"policy.file: {name!r} says: {saved}")
-        floor = building.floor if self.floor is None else self.floor
-        return policies.ThresholdPolicy(saved.threshold, floor)
+        if not weights:
+            return policies.ThresholdPolicy(saved.threshold, floor)
+        return policies.WeighedPolicy(saved.threshold, weights, floor)
 
 
-def _read(name: str) -> tuple[policies.Calibration, dict[str, str]]:
-    """The calibration in a file, and whose scores it is about."""
+def _read(name: str) -> tuple[policies.Calibration, dict[str, str], tuple[float, ...]]:
+    """The calibration in a file, whose scores it is about, and the weights of the ranking."""
     try:
         found = json.loads(Path(name).read_text("utf-8"))
         scores_of = dict(found.pop("scores_of", {}))
-        return policies.Calibration.from_json(json.dumps(found)), scores_of
+        weights = policies.weights_from(found.pop("weights", {}))
+        return policies.Calibration.from_json(json.dumps(found)), scores_of, weights
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"policy.file: {name!r} cannot be read: {getattr(error, 'strerror', None) or error}"
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ConfigError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"policy.file: {name!r} holds no calibration: {error}") from error
 
 

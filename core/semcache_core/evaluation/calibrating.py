@@ -1,4 +1,4 @@
-"""From labelled questions, or a cache's own labels, to a certified threshold in a file."""
+"""From labelled questions, or a cache's own labels, to a certified policy in a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from semcache_core.evaluation.measuring import Tell, evaluate
 from semcache_core.evaluators import RECOMMENDED_FLOOR, default_evaluator
 from semcache_core.learning import Label
 from semcache_core.models import Action, Decision, Query, Reason, Scored
-from semcache_core.policies import Calibration
-from semcache_core.policies import calibrate as certify
+from semcache_core.policies import (
+    WEIGHTS,
+    Calibration,
+    ThresholdPolicy,
+    WeighedPolicy,
+    calibrate_ranked,
+    weights_from,
+)
 from semcache_core.policies.calibration import FILL
-from semcache_core.protocols import Evaluator
+from semcache_core.protocols import Evaluator, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +35,33 @@ class CertifiedThreshold:
     calibration: Calibration
     scores_of: Mapping[str, str]
     """The evaluator's name and the embedder's identity: for others it says nothing."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Empty: the threshold is one of the evaluator's score. Else of a probability, of which these
+    are the weights (`policies.WeighedPolicy`)."""
 
     def __str__(self) -> str:
-        return str(self.calibration)
+        if not self.weights or not self.calibration.certified:
+            return str(self.calibration)
+        terms = " ".join(f"{weight:+.2f} {name}" for name, weight in self.weights.items())
+        return f"{self.calibration}; the threshold is one of 1 / (1 + exp(-z)), z = {terms}"
+
+    def policy(self, floor: float = RECOMMENDED_FLOOR) -> Policy:
+        """What serves by it: the same as `policy: {kind: saved}` makes of the file.
+
+        Raises `ConfigError` if nothing is certified.
+        """
+        limit = self.calibration.threshold
+        if limit is None:
+            raise ConfigError(f"no policy: {self}")
+        if not self.weights:
+            return ThresholdPolicy(limit, floor)
+        return WeighedPolicy(limit, weights_from(self.weights), floor)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         told: dict[str, Any] = json.loads(self.calibration.to_json())
-        return told | {"scores_of": dict(self.scores_of)}
+        weights = {"weights": dict(self.weights)} if self.weights else {}
+        return told | {"scores_of": dict(self.scores_of)} | weights
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write what a configuration names: `policy: {kind: saved, file: policy.json}`.
@@ -64,7 +89,7 @@ def calibrate(
     fill: float = FILL,
     tell: Tell | None = None,
 ) -> CertifiedThreshold:
-    """The threshold that keeps a false-hit budget, with what certifies it.
+    """What keeps a false-hit budget, with what certifies it: a threshold, perhaps with weights.
 
     `source`: labelled pairs or a stream (`read_examples`), which are embedded and scored here; or
     `cache.labels()` of a cache in shadow mode, which have their scores (while it serves, hits have
@@ -79,30 +104,31 @@ def calibrate(
     if labels and len(labels) != len(source):
         raise ConfigError("source: give examples or a cache's labels, not both")
     if labels:
-        values, right = [one.score for one in labels], [one.correct for one in labels]
+        rows = [(one.similarity, one.score, one.correct) for one in labels]
     else:
         seen = _Recording(floor)
         examples: Any = source
         evaluate(examples, embedder=made, evaluator=judged, policy=seen, top_k=top_k, tell=tell)
-        values, right = seen.values, seen.right
-    found = certify(values, right, max_false_hit_rate, confidence, fill=fill)
-    return CertifiedThreshold(found, {"evaluator": judged.name, "embedder": made.identity})
+        rows = seen.rows
+    cosines, scores, right = zip(*rows, strict=True) if rows else ((), (), ())
+    found = calibrate_ranked(cosines, scores, right, max_false_hit_rate, confidence, fill=fill)
+    weights = dict(zip(WEIGHTS, found.weights, strict=False))
+    whose = {"evaluator": judged.name, "embedder": made.identity}
+    return CertifiedThreshold(found.calibration, whose, weights)
 
 
 @dataclass
 class _Recording:
-    """A policy that serves nothing, and keeps what each lookup's best candidate was worth."""
+    """A policy that serves nothing; of each lookup's best candidate the cosine, score and label."""
 
     floor: float
-    values: list[float] = field(default_factory=list)
-    right: list[bool] = field(default_factory=list)
+    rows: list[tuple[float, float, bool]] = field(default_factory=list)
 
     def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
         return Decision(Action.EXPLORE, "recorded", (scored[0],), why=Reason.EXPLORED)
 
     def observe(self, query: Query, scored: Scored, correct: bool) -> None:
-        self.values.append(scored.value)
-        self.right.append(correct)
+        self.rows.append((scored.candidate.similarity, scored.value, correct))
 
     def state(self) -> str:
         return ""

@@ -26,12 +26,11 @@ class Logistic:
 
     def probability(self, features: ArrayLike) -> float:
         """P(right) at the mean of the weights, in (0, 1)."""
-        x = self._row(features)
-        return 1.0 / (1.0 + math.exp(-min(30.0, max(-30.0, float(self.mean @ x)))))
+        return probability(self.mean, features)
 
     def learn(self, features: ArrayLike, right: bool) -> None:
         """Take in one label."""
-        x = self._row(features)
+        x = _row(features)
         p = self.probability(features)
         spread = self.covariance @ x
         weight = max(p * (1.0 - p), 1e-6)
@@ -52,5 +51,12 @@ class Logistic:
             raise ConfigError(f"not a saved logistic regression: {error!r}") from error
         self.mean, self.covariance = mean, covariance
 
-    def _row(self, features: ArrayLike) -> NDArray[np.float64]:
-        return np.concatenate(([1.0], np.asarray(features, dtype=float)))
+
+def probability(weights: ArrayLike, features: ArrayLike) -> float:
+    """sigmoid(weights . (1, features)), in (0, 1)."""
+    z = float(np.asarray(weights, dtype=float) @ _row(features))
+    return 1.0 / (1.0 + math.exp(-min(30.0, max(-30.0, z))))
+
+
+def _row(features: ArrayLike) -> NDArray[np.float64]:
+    return np.concatenate(([1.0], np.asarray(features, dtype=float)))

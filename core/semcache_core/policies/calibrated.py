@@ -1,4 +1,4 @@
-"""Serve only what a certificate covers: the calibrated threshold, learnt from live labels."""
+"""Serve only what a certificate covers: a ranking and a threshold, learnt from live labels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from semcache_core.errors import ConfigError
 from semcache_core.models import Action, Decision, Query, Reason, Score, Scored
 from semcache_core.policies._coin import draw
 from semcache_core.policies._common import DEFAULT_FLOOR, nothing, number, servable, share
+from semcache_core.policies._evidence import EVIDENCE, PRIOR, SPREAD, evidence_of
+from semcache_core.policies._logistic import Logistic
 from semcache_core.policies.calibration import FILL, Calibration
 from semcache_core.policies.certificate import Certificate
 
@@ -30,10 +32,13 @@ class CalibratedPolicy:
     """Keeps the false-hit rate of semantic hits under `max_false_hit_rate`, or serves none.
 
     Uncertified, it refuses and asks for a label at every lookup, so that only exact hits are
-    served while labels collect; then it serves the best candidate when its value reaches the
-    certified threshold. From then on `audit_rate` of the would-be hits explore, and `label_misses`
-    of the misses are compared, so that the certificate rests on the traffic as it is, is renewed,
-    and is withdrawn when the hits turn bad. Which ones is fixed by `seed`. Thread-safe.
+    served while labels collect; then it serves the best candidate when the learnt probability that
+    it is right reaches the certified threshold. That comes from a logistic regression on cosine and
+    score (`_evidence`), as neither alone is good on all traffic; what a guard rejects is never
+    served, whatever the labels say. From then on `audit_rate` of the would-be hits explore, and
+    `label_misses` of the misses are compared, so that the certificate rests on the traffic as it
+    is, is renewed, and is withdrawn when the hits turn bad. Which ones is fixed by `seed`.
+    Thread-safe.
 
     Only labels of what a decision marked for it count (`COUNTS`): any others may have been picked
     by their outcome, and then say nothing of the rate.
@@ -42,6 +47,9 @@ class CalibratedPolicy:
     """
 
     name = "calibrated"
+    features: tuple[str, ...] = EVIDENCE
+    forget = 0.0
+    """See `Certificate`."""
 
     def __init__(
         self,
@@ -54,7 +62,7 @@ class CalibratedPolicy:
         fill: float = FILL,
         seed: int = 0,
     ) -> None:
-        self._certificate = Certificate(max_false_hit_rate, confidence, fill)
+        self._certificate = Certificate(max_false_hit_rate, confidence, fill, self.forget)
         self._floor = number("floor", floor, 0.0, 1.0)
         self._audit_rate = share("audit_rate", audit_rate, "Without audits nothing sees drift.")
         # Misses are sampled like hits, or the labels would hold too many misses to be a sample.
@@ -63,6 +71,7 @@ class CalibratedPolicy:
         self._seed = seed
         self._lock = threading.Lock()
         self._observed = 0
+        self._model = self._prior()
 
     @property
     def floor(self) -> float:
@@ -136,16 +145,28 @@ class CalibratedPolicy:
         with self._lock:
             self._load(saved)
 
+    def _prior(self) -> Logistic:
+        """What is believed before the first label."""
+        return Logistic(PRIOR, SPREAD)
+
     def _view(self, usable: Sequence[Scored]) -> Scored:
         """The candidate that may be served, with the value that the certificate is about.
 
         Its score bears the policy's name, so that `observe` knows it again.
         """
-        best = usable[0]
-        return replace(best, score=Score(best.value, self.name, parts=(best.score,)))
+        return self._viewed(usable[0], evidence_of(usable[0]))
+
+    def _viewed(self, best: Scored, features: Sequence[float]) -> Scored:
+        """With the learnt probability as its value; its own score is the last of the parts."""
+        parts = tuple(Score(x, name) for x, name in zip(features, self.features, strict=True))
+        score = Score(self._model.probability(features), self.name, parts=(*parts, best.score))
+        return replace(best, score=score)
 
     def _learn(self, query: Query, scored: Scored, correct: bool, asked_for: bool) -> None:
         """What a label teaches beyond the certificate."""
+        if asked_for:
+            features = [part.value for part in scored.score.parts[: len(self.features)]]
+            self._model.learn(features, correct)
 
     def _add(self, value: float, correct: bool) -> None:
         """Count a label, and tell the log when that changes what may be served."""
@@ -163,13 +184,23 @@ class CalibratedPolicy:
         return {
             "policy": self.name,
             "observed": self._observed,
+            "model": self._model.dump(),
             "certificate": self._certificate.dump(),
         }
 
     def _load(self, saved: Mapping[str, Any]) -> None:
+        model = self._prior()
+        model.load(saved.get("model"))
         self._certificate.load(saved.get("certificate", {}))
         self._observed = int(saved.get("observed", 0))
+        self._model = model
 
 
 def _counted(best: Scored) -> Scored:
     return replace(best, score=replace(best.score, reason=COUNTS))
+
+
+def own_score(scored: Scored) -> float:
+    """What the evaluator said of a candidate, whether or not a learning policy looked at it."""
+    learnt = scored.score.by in ("calibrated", "verified") and scored.score.parts
+    return scored.score.parts[-1].value if learnt else scored.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,9 +18,9 @@ WINDOW = 8192
 
 FIRST_LOOK = 8
 """The first attempt comes at this many times the fewest hits that could be certified at all: an
-earlier one would spend half of the level on a long shot."""
+earlier one would spend a third of the level on a long shot."""
 
-GROWTH = 2
+GROWTH = 1.5
 """The next attempt comes when there are this many times the labels of the last."""
 
 WORTH = 0.5
@@ -27,7 +28,10 @@ WORTH = 0.5
 than PATIENCE of them. Serving slows the labels down some twenty times, so a poor first
 certificate would stay for long."""
 
-PATIENCE = 1500
+PATIENCE = 3000
+
+SPARE = 1000
+"""Of fewer labels than this none is left out for its age."""
 
 ALARM = 100.0
 """Capital of the bet against the certificate at which it is withdrawn (`_bounds.wager`)."""
@@ -42,15 +46,22 @@ class Certificate:
     force; only an alarm withdraws one, and then the labels of the traffic that was are dropped.
 
     Labels must be a sample of the lookups that does not depend on the outcome: all of them, or
-    each with the same chance, hit or miss. Raises ConfigError.
+    each with the same chance, hit or miss. An attempt leaves out the oldest `forget` of them: where
+    the scores get better with what is learnt, those of the start say little of how it is now.
+    Raises ConfigError.
     """
 
     def __init__(
-        self, max_false_hit_rate: float, confidence: float = 0.95, fill: float = FILL
+        self,
+        max_false_hit_rate: float,
+        confidence: float = 0.95,
+        fill: float = FILL,
+        forget: float = 0.0,
     ) -> None:
         self.rate = share("max_false_hit_rate", max_false_hit_rate, "For example 0.01.")
         self.confidence = share("confidence", confidence, "For example 0.95.")
         self.fill = number("fill", fill, 1.0, 100.0)
+        self.forget = number("forget", forget, 0.0, 0.9)
         self.alarms = 0
         self._start_over()
 
@@ -73,9 +84,14 @@ class Certificate:
         """What the newest look found; without a certificate, what is missing as of now."""
         if self._found.certified:
             return self._found
-        until = max(1, self.due - self.seen)
-        needed = None if self._found.needed is None else until
-        return replace(self._found, labels=self.seen, needed=needed)
+        return replace(self._found, labels=self.seen, needed=self._missing(self._found.needed))
+
+    def _missing(self, needed: int | None) -> int | None:
+        """Labels until the next attempt, or what the last one found missing, if that is more."""
+        if needed is None:
+            return None
+        since = self.seen - (round(self.due / GROWTH) if self.looks else 0)
+        return max(1, self.due - self.seen, needed - since)
 
     def add(self, score: float, correct: bool) -> None:
         """Count one label; calibrate again, or withdraw, when it is time."""
@@ -95,7 +111,7 @@ class Certificate:
     def look(self) -> None:
         """Calibrate on what there is, at the part of the level that this look may spend."""
         self.looks += 1
-        self.due = max(self.due, self.seen) * GROWTH
+        self.due = math.ceil(max(self.due, self.seen) * GROWTH)
         found = self._calibrated(1.0 - _bounds.spending(1.0 - self.confidence, self.looks))
         if self.threshold is None:
             self._found = found if self._worthwhile(found) else self._later(found)
@@ -115,7 +131,9 @@ class Certificate:
 
     def _calibrated(self, confidence: float) -> Calibration:
         # A certificate that is renewed has no "next hits" to speak of, so it is about the long run.
-        scores, labels, test = list(self.scores), list(self.labels), _bounds.in_the_long_run
+        count, test = len(self.scores), _bounds.in_the_long_run
+        old = int(self.forget * count) if count >= SPARE else 0
+        scores, labels = list(self.scores)[old:], list(self.labels)[old:]
         found = calibrate(scores, labels, self.rate, confidence, fill=self.fill, test=test)
         # What one look may spend is stricter than what holds over all of them.
         return replace(found, confidence=self.confidence)

@@ -31,8 +31,10 @@ def make_policy(
 
     `spec` is a policy object (then nothing else may be given), one of NAMES, or None: "verified"
     with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the embedder's own,
-    for a user who names none; `confidence` defaults to 0.95. Raises ConfigError for arguments that
-    contradict one another, naming both.
+    for a user who names none; `floor` is for policies that do not learn. Those that do have a lower
+    one, as labels tell better what is too far (CLINC150 at 5%: 39% hits instead of 31%).
+    `confidence` defaults to 0.95. Raises ConfigError for arguments that contradict one another,
+    naming both.
     """
     fixed: dict[str, object] = {"threshold": threshold, "by_namespace": by_namespace}
     budget: dict[str, object] = {
@@ -47,10 +49,10 @@ def make_policy(
         raise ConfigError(f"policy={spec!r}: give one of {', '.join(NAMES)}, or a policy object")
     if spec is None and max_false_hit_rate is not None:
         _alone("max_false_hit_rate", max_false_hit_rate, fixed)
-        return _learning("verified", max_false_hit_rate, confidence, floor, seed)
+        return _learning("verified", max_false_hit_rate, confidence, seed)
     if spec in _LEARNING:
         _alone("policy", spec, fixed)
-        return _learning(spec, max_false_hit_rate, confidence, floor, seed)
+        return _learning(spec, max_false_hit_rate, confidence, seed)
     _alone("policy", spec or "threshold", budget)
     limit = default_threshold if threshold is None else threshold
     if spec == "margin":
@@ -60,12 +62,12 @@ def make_policy(
 
 
 def _learning(
-    name: str, budget: float | None, confidence: float | None, floor: float, seed: int | None
+    name: str, budget: float | None, confidence: float | None, seed: int | None
 ) -> Policy:
     if budget is None:
         raise ConfigError(f"policy={name!r} needs max_false_hit_rate, for example 0.01")
     sure = 0.95 if confidence is None else confidence
-    return _LEARNING[name](budget, sure, floor=floor, seed=seed or 0)
+    return _LEARNING[name](budget, sure, seed=seed or 0)
 
 
 def _alone(name: str, value: object, others: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from semcache_core.config import Config, load, schema
 from semcache_core.config._evaluators import KINDS
 from semcache_core.embedders import HashEmbedder
 from semcache_core.errors import ConfigError, IncompatibleError, SemcacheError
-from semcache_core.policies import Calibration
+from semcache_core.policies import Calibration, WeighedPolicy
 
 GOOD: dict[str, Any] = {
     "path": "cache",
@@ -273,6 +273,19 @@ def test_a_saved_calibration_is_a_policy(tmp_path: Path) -> None:
     (tmp_path / "cache.yaml").write_text("policy: {kind: saved, file: policy.json}\n")
     with pytest.raises(IncompatibleError, match="calibrate anew"):
         load(tmp_path / "cache.yaml", {"embedder": embedder}).arguments()
+
+
+def test_a_saved_calibration_may_have_weights(tmp_path: Path) -> None:
+    """Then they make the policy; half of them are none."""
+    saved = json.loads(Calibration(0.1, 0.95, 100, threshold=0.87).to_json())
+    weights = {"intercept": -5.0, "cosine": 6.0, "gap": 0.5, "score": 2.0}
+    settings = {"policy": {"kind": "saved", "file": str(tmp_path / "p.json"), "floor": 0.7}}
+    (tmp_path / "p.json").write_text(json.dumps(saved | {"weights": weights}))
+    made = load(settings, {"embedder": HashEmbedder()}).arguments()["policy"]
+    assert made == WeighedPolicy(0.87, (-5.0, 6.0, 0.5, 2.0), 0.7)
+    (tmp_path / "p.json").write_text(json.dumps(saved | {"weights": {"cosine": 6.0}}))
+    with pytest.raises(ConfigError, match=r"p\.json.*weights"):
+        load(settings, {"embedder": HashEmbedder()}).arguments()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"x": 1}', '{"scores_of": 3}'])

@@ -11,6 +11,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluation import Pair, calibrate
 from semcache_core.evaluators import Cosine
 from semcache_core.learning import Label
+from semcache_core.policies import ThresholdPolicy, WeighedPolicy
 
 WHOSE = {"embedder": HashEmbedder(), "evaluator": Cosine()}
 
@@ -48,6 +49,31 @@ def test_what_is_saved_is_json_that_says_it(tmp_path):
     saved = json.loads((tmp_path / "policy.json").read_text())
     assert saved == found.to_dict()
     assert saved["max_false_hit_rate"] == 0.05
+
+
+def weighed_labels():
+    """The cosine tells right from wrong, the score does not."""
+    return [
+        Label(f"q{i}", f"s{i}", 0.95 if i % 3 else 0.7, i % 7 / 7, i % 3 > 0, f"e{i}")
+        for i in range(1200)
+    ]
+
+
+def test_weights_are_certified_where_the_score_says_nothing(tmp_path):
+    """They are told, saved, and make the policy."""
+    found = calibrate(weighed_labels(), 0.05, **WHOSE)
+    assert isinstance(found.policy(), WeighedPolicy)
+    assert "the threshold is one of 1 / (1 + exp(-z)), z = " in str(found)
+    found.save(tmp_path / "policy.json")
+    saved = json.loads((tmp_path / "policy.json").read_text())
+    assert list(saved["weights"]) == ["intercept", "cosine", "gap", "score"]
+
+
+def test_a_plain_threshold_makes_a_plain_policy():
+    """With the floor that is asked for; nothing certified makes none."""
+    assert calibrate(labels(300), 0.05, **WHOSE).policy(0.8) == ThresholdPolicy(0.9, 0.8)
+    with pytest.raises(ConfigError, match="no policy: cannot certify"):
+        calibrate(labels(20), 0.05, **WHOSE).policy()
 
 
 def test_nothing_certified_is_not_saved(tmp_path):
