@@ -75,6 +75,7 @@ def test_a_stream_is_looked_up_in_order():
     ]
     report = evaluate(asked, embedder=Plain(), evaluator=Cosine(), policy=near(0.5), top_k=2)
     assert report.exact == 1
+    assert "exact repeats   1," in str(report)
     assert (report.lookups, report.answerable) == (3, 1)
     assert (report.hits, report.right) == (2, 1)
     assert report.false_hit_rate == Share(1, 2)
@@ -108,6 +109,32 @@ def test_a_learning_policy_is_told_of_what_it_explores():
     report = evaluate(PAIRS[:3], embedder=Plain(), evaluator=Cosine(), policy=policy)
     assert policy.told == [True, False, False]
     assert report.hits == 0
+
+
+class Uncopied(Learning):
+    """Holds what cannot be copied, and a state."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("one of a kind")
+
+    def state(self):
+        return "learnt"
+
+
+def test_a_policy_that_cannot_be_copied_is_not_told():
+    """It decides as it stands, and hears of nothing."""
+    policy = Uncopied()
+    evaluate(PAIRS[:3], embedder=Plain(), evaluator=Cosine(), policy=policy)
+    assert policy.told == []
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u0085"])
+def test_only_line_feeds_end_a_line(tmp_path: Path, inside: str):
+    """Characters that other readers take for line ends may stand inside a question."""
+    path = tmp_path / "pairs.jsonl"
+    row = json.dumps({"query": f"a{inside}b", "stored": "c", "same": True}, ensure_ascii=False)
+    path.write_bytes(f"{row}\r\n\n{row}\n".encode())
+    assert [one.query for one in read_examples(path)] == [f"a{inside}b"] * 2
 
 
 def test_progress_is_told():
