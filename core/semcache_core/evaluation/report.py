@@ -111,6 +111,8 @@ class Report:
             f"false-hit rate  {self.false_hit_rate}",
             f"recall          {self.recall}  (at precision .95: {self.recall_at():.3f})",
         ]
+        if self.source == "stream":
+            lines.insert(1, f"exact repeats   {self.exact}, which any cache serves; counted apart")
         lines += [f"{kind:22} served {share}" for kind, share in self.kinds.items()]
         lines += [
             f"{stage:15} {1e3 * time.p50:.3f} ms median, {1e3 * time.p95:.3f} ms p95"
