@@ -135,19 +135,27 @@ class SemanticCache(Lifetime, Serving):
 
     def get(self, question: str, *, exact: object = None) -> Any:
         """The stored answer, or None; `exact` is whatever must be the same (a model, a user)."""
-        return _answer(self.find(self.prompt(JSON.name, exact, question), JSON))
+        return self._answer(self.find(self._prompt(question, exact), JSON))
 
     async def aget(self, question: str, *, exact: object = None) -> Any:
         """As `get`, on the event loop."""
-        return _answer(await self.afind(self.prompt(JSON.name, exact, question), JSON))
+        return self._answer(await self.afind(self._prompt(question, exact), JSON))
 
     def put(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
-        """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens."""
-        return self.save(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+        """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens.
+
+        After a `get` of the same question that missed, its embedding and candidates are used: the
+        answer yields a label, as one of `memoize` does.
+        """
+        prompt = self._prompt(question, exact)
+        how = {"miss": self.misses.take(prompt)} | how
+        return self.save(prompt, answer, JSON, **how)
 
     async def aput(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
         """As `put`, on the event loop."""
-        return await self.asave(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+        prompt = self._prompt(question, exact)
+        how = {"miss": self.misses.take(prompt)} | how
+        return await self.asave(prompt, answer, JSON, **how)
 
     def explain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
         """Take a lookup apart: candidates, scores, the decision. Counts and changes nothing."""
@@ -354,8 +362,16 @@ class SemanticCache(Lifetime, Serving):
     def _asked(self, question: str | Prompt, exact: object) -> Prompt:
         if isinstance(question, Prompt):
             return question
+        return self._prompt(question, exact)
+
+    def _prompt(self, question: str, exact: object) -> Prompt:
+        if not isinstance(question, str):
+            raise ConfigError(f"question: {question!r} was given; give a str")
         return self.prompt(JSON.name, exact, question)
 
-
-def _answer(outcome: Outcome) -> Any:
-    return outcome.answer if isinstance(outcome, Hit) else None
+    def _answer(self, outcome: Outcome) -> Any:
+        """What `get` returns; of a miss is kept what the `put` that may follow can use."""
+        if isinstance(outcome, Hit):
+            return outcome.answer
+        self.misses.keep(outcome)
+        return None

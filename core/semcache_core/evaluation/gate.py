@@ -29,7 +29,7 @@ def check_traps(
     the defaults. Nothing is looked up in it, stored or learnt. `pairs`: labelled pairs, a file of
     them (`read_examples`), or None for the pairs of `traps()`. `allowed`: the share of the near
     misses that may be served; `kept`: the share of the paraphrases that has to be. Raises
-    `ConfigError` for pairs that cannot be read or hold no near miss, and for a share outside [0, 1].
+    `ConfigError` for pairs that cannot be read or hold no near miss, and for what is no share.
     """
     _check(allowed=allowed, kept=kept)
     report = evaluate(_labelled(pairs), **_parts(cache))
