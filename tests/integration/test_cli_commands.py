@@ -447,7 +447,11 @@ def test_evaluate_measures_and_can_fail_a_build(labelled: Path, shell: Shell) ->
     report = shell.told("evaluate", labelled)
     assert report["hit_rate"]["part"] > 8
     assert report["precision"]["value"] > 0.5
-    assert "false-hit rate" in shell("evaluate", labelled, "--threshold", 0.9).out
+    picture = labelled.with_name("curve.png")
+    said = shell("evaluate", labelled, "--threshold", 0.9, "--plot", picture).out
+    assert "false-hit rate" in said
+    assert "at a hit rate of" in said
+    assert picture.read_bytes().startswith(b"\x89PNG")
     gated = shell.run("evaluate", labelled, "--min-hit-rate", 0.99)
     assert gated.code == 1
     assert "below" in gated.err

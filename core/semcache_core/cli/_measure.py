@@ -41,6 +41,9 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Below it the exit code is 1.")
     ] = None,
     min_hit_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Likewise.")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE.png", help="Draw the P-CHR curve (matplotlib).")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Say how good hits would be: hit rate, precision, recall, latency, the P-CHR curve.
@@ -50,7 +53,10 @@ def evaluate(
     """
     from semcache_core.evaluation import evaluate as measured
     from semcache_core.evaluation import read_examples
+    from semcache_core.evaluation.plotting import check_plot, draw
 
+    if plot is not None:
+        check_plot(plot)
     examples = read_examples(file)
     with _parts(config, embedder, threshold) as parts, progress("asking", None) as tell:
         report = measured(
@@ -61,6 +67,8 @@ def evaluate(
             top_k=parts.top_k,
             tell=lambda done, of: tell(done),
         )
+    if plot is not None:
+        draw(report, plot)
     if json:
         print_json(report.to_dict())
     else:
