@@ -36,6 +36,7 @@ def assemble(
     policy: Policy | str | None,
     top_k: int,
     post_process: Any,
+    softmax_temperature: float | None,
     shadow: bool,
     variety: Variety,
     prices: Mapping[str, float] | None,
@@ -53,7 +54,7 @@ def assemble(
         default_threshold=RECOMMENDED_THRESHOLD,
         floor=RECOMMENDED_FLOOR,
     )
-    chooser = variety.choose if post_process is None else make_chooser(post_process)
+    chooser = make_chooser(post_process, temperature=softmax_temperature)
     recorder = Recorder(prices)
     store = open_store(path, embedder=made, clock=clock, failed=recorder.error, **storage)
     return Parts(
@@ -61,7 +62,7 @@ def assemble(
         embedder=made,
         evaluator=judged_by,
         policy=decided_by,
-        choose=chooser,
+        choose=variety.choose if post_process is None else chooser,
         blocked=Blocked(store),
         sessions=Sessions(),
         recorder=recorder,

@@ -51,6 +51,9 @@ class SemanticCache(Lifetime, Serving):
     "lfu", "fifo", "random", "gdsf", "tinylfu"); answers over `max_entry_bytes` (16 MiB) are not
     stored.
 
+    `post_process` ("first", "random", "softmax", or a function) picks among acceptable answers;
+    `softmax_temperature` (0.05) is that of "softmax", over scores that lie close together.
+
     `coalesce`: identical prompts in flight wait for one call of the model; "semantic": similar ones
     too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
     (`variety.Variety`). `next_cache` is looked into after a miss: its hits are copied here, and
@@ -96,6 +99,7 @@ class SemanticCache(Lifetime, Serving):
         namespace: Namespace = "",
         top_k: int = 5,
         post_process: Any = None,
+        softmax_temperature: float | None = None,
         coalesce: bool | str = True,
         shadow: bool = False,
         temperature: str = "ignore",
@@ -110,6 +114,7 @@ class SemanticCache(Lifetime, Serving):
             raise ConfigError(f"next_cache: {next_cache!r} was given; give a SemanticCache")
         given: dict[str, Any] = {"namespace": namespace, "coalesce": coalesce, "top_k": top_k}
         given |= {"evaluator": evaluator, "judge": judge, "shadow": shadow, "clock": clock}
+        given["softmax_temperature"] = softmax_temperature
         storage = settled(type(self), path, storage, **given, answers=answers, seed=seed)
         parts = assemble(
             path,
@@ -121,6 +126,7 @@ class SemanticCache(Lifetime, Serving):
             policy=policy,
             top_k=top_k,
             post_process=post_process,
+            softmax_temperature=softmax_temperature,
             shadow=shadow,
             variety=Variety(temperature, answers, seed),
             prices=prices,
