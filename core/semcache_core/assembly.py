@@ -76,4 +76,5 @@ def assemble(
 def learning_of(parts: Parts, judge: Judge | None) -> Learning:
     """What learns beside these parts; without a judge only equal texts are the same answer."""
     judged_by = judge or EqualAnswers()
-    return Learning(parts.store, parts.policy, judged_by, parts.recorder, parts.evaluator.name)
+    name, shadow = parts.evaluator.name, parts.shadow
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, name, shadow=shadow)

@@ -333,7 +333,10 @@ class SemanticCache(Lifetime, Serving):
         return self._parts.sessions.drop(session)
 
     def labels(self) -> tuple[Label, ...]:
-        """The newest comparisons of fresh answers with what would have been served."""
+        """The newest comparisons of fresh answers with what would have been served.
+
+        Those of shadow mode are kept in the record, without the questions.
+        """
         return tuple(self._learning.labels)
 
     def stats(self, prices: Mapping[str, float] | None = None) -> Stats:

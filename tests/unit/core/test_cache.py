@@ -442,6 +442,30 @@ async def test_a_put_after_a_missed_get_labels(make, embedder, asynchronous):
     assert len(cache.labels()) == 2
 
 
+def test_shadow_labels_survive_a_restart(make, tmp_path, caplog):
+    """They are in the record without texts; a cache that serves keeps none there."""
+
+    def ask(cache):
+        for question in ("cancel order", "order cancel!"):
+            cache.get(question)
+            cache.put(question, "x")
+        cache.close()
+
+    ask(make(path=tmp_path / "shadow", shadow=True))
+    again = make(path=tmp_path / "shadow", shadow=True)
+    [label] = again.labels()
+    assert (label.question, label.correct) == ("", True)
+    assert label.score > 0.9
+    [name] = [again._learning._kept_as]
+    assert "cancel" not in again._parts.store.meta(name)
+    again._parts.store.set_meta(name, "[[1]]")
+    again.close()
+    assert make(path=tmp_path / "shadow", shadow=True).labels() == ()
+    assert "labels in the record are unreadable" in caplog.text
+    ask(make(path=tmp_path / "serving", threshold=1.0))
+    assert make(path=tmp_path / "serving", shadow=True).labels() == ()
+
+
 def test_misses_that_nothing_follows_are_forgotten(make):
     """Their number is bounded, and one of another `exact` is another prompt's."""
     cache = make(shadow=True)
