@@ -53,6 +53,7 @@ _OPTIONAL = {
     "ttl",
     "url",
     "table",
+    "softmax_temperature",
 }
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
@@ -64,6 +65,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
             lambda value: value in (True, False, "semantic"), "True, False or 'semantic'"
         ),
         "judge": _Rule(_has("same", "asame"), "a Judge (semcache_core.judges)"),
+        "softmax_temperature": _Rule(_number(0), "a number of at least 0, or None"),
         "shadow": _Rule(lambda value: isinstance(value, bool), "True or False"),
         "seed": _Rule(_whole(-math.inf), "a whole number"),
         "answers": _Rule(_whole(1), "a whole number of at least 1"),

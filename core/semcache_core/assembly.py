@@ -36,6 +36,7 @@ def assemble(
     policy: Policy | str | None,
     top_k: int,
     post_process: Any,
+    softmax_temperature: float | None,
     shadow: bool,
     variety: Variety,
     prices: Mapping[str, float] | None,
@@ -53,7 +54,7 @@ def assemble(
         default_threshold=RECOMMENDED_THRESHOLD,
         floor=RECOMMENDED_FLOOR,
     )
-    chooser = variety.choose if post_process is None else make_chooser(post_process)
+    chooser = make_chooser(post_process, temperature=softmax_temperature)
     recorder = Recorder(prices)
     store = open_store(path, embedder=made, clock=clock, failed=recorder.error, **storage)
     return Parts(
@@ -61,7 +62,7 @@ def assemble(
         embedder=made,
         evaluator=judged_by,
         policy=decided_by,
-        choose=chooser,
+        choose=variety.choose if post_process is None else chooser,
         blocked=Blocked(store),
         sessions=Sessions(),
         recorder=recorder,
@@ -75,4 +76,5 @@ def assemble(
 def learning_of(parts: Parts, judge: Judge | None) -> Learning:
     """What learns beside these parts; without a judge only equal texts are the same answer."""
     judged_by = judge or EqualAnswers()
-    return Learning(parts.store, parts.policy, judged_by, parts.recorder, parts.evaluator.name)
+    name, shadow = parts.evaluator.name, parts.shadow
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, name, shadow=shadow)

@@ -51,6 +51,9 @@ class SemanticCache(Lifetime, Serving):
     "lfu", "fifo", "random", "gdsf", "tinylfu"); answers over `max_entry_bytes` (16 MiB) are not
     stored.
 
+    `post_process` ("first", "random", "softmax", or a function) picks among acceptable answers;
+    `softmax_temperature` (0.05) is that of "softmax", over scores that lie close together.
+
     `coalesce`: identical prompts in flight wait for one call of the model; "semantic": similar ones
     too. `temperature` ("ignore", "skip", "sample"), `answers` and `seed` say how varied answers are
     (`variety.Variety`). `next_cache` is looked into after a miss: its hits are copied here, and
@@ -96,6 +99,7 @@ class SemanticCache(Lifetime, Serving):
         namespace: Namespace = "",
         top_k: int = 5,
         post_process: Any = None,
+        softmax_temperature: float | None = None,
         coalesce: bool | str = True,
         shadow: bool = False,
         temperature: str = "ignore",
@@ -110,6 +114,7 @@ class SemanticCache(Lifetime, Serving):
             raise ConfigError(f"next_cache: {next_cache!r} was given; give a SemanticCache")
         given: dict[str, Any] = {"namespace": namespace, "coalesce": coalesce, "top_k": top_k}
         given |= {"evaluator": evaluator, "judge": judge, "shadow": shadow, "clock": clock}
+        given["softmax_temperature"] = softmax_temperature
         storage = settled(type(self), path, storage, **given, answers=answers, seed=seed)
         parts = assemble(
             path,
@@ -121,6 +126,7 @@ class SemanticCache(Lifetime, Serving):
             policy=policy,
             top_k=top_k,
             post_process=post_process,
+            softmax_temperature=softmax_temperature,
             shadow=shadow,
             variety=Variety(temperature, answers, seed),
             prices=prices,
@@ -135,19 +141,27 @@ class SemanticCache(Lifetime, Serving):
 
     def get(self, question: str, *, exact: object = None) -> Any:
         """The stored answer, or None; `exact` is whatever must be the same (a model, a user)."""
-        return _answer(self.find(self.prompt(JSON.name, exact, question), JSON))
+        return self._answer(self.find(self._prompt(question, exact), JSON))
 
     async def aget(self, question: str, *, exact: object = None) -> Any:
         """As `get`, on the event loop."""
-        return _answer(await self.afind(self.prompt(JSON.name, exact, question), JSON))
+        return self._answer(await self.afind(self._prompt(question, exact), JSON))
 
     def put(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
-        """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens."""
-        return self.save(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+        """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens.
+
+        After a `get` of the same question that missed, its embedding and candidates are used: the
+        answer yields a label, as one of `memoize` does.
+        """
+        prompt = self._prompt(question, exact)
+        how = {"miss": self.misses.take(prompt)} | how
+        return self.save(prompt, answer, JSON, **how)
 
     async def aput(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
         """As `put`, on the event loop."""
-        return await self.asave(self.prompt(JSON.name, exact, question), answer, JSON, **how)
+        prompt = self._prompt(question, exact)
+        how = {"miss": self.misses.take(prompt)} | how
+        return await self.asave(prompt, answer, JSON, **how)
 
     def explain(self, question: str | Prompt, *, exact: object = None) -> Explanation:
         """Take a lookup apart: candidates, scores, the decision. Counts and changes nothing."""
@@ -319,7 +333,10 @@ class SemanticCache(Lifetime, Serving):
         return self._parts.sessions.drop(session)
 
     def labels(self) -> tuple[Label, ...]:
-        """The newest comparisons of fresh answers with what would have been served."""
+        """The newest comparisons of fresh answers with what would have been served.
+
+        Those of shadow mode are kept in the record, without the questions.
+        """
         return tuple(self._learning.labels)
 
     def stats(self, prices: Mapping[str, float] | None = None) -> Stats:
@@ -354,8 +371,16 @@ class SemanticCache(Lifetime, Serving):
     def _asked(self, question: str | Prompt, exact: object) -> Prompt:
         if isinstance(question, Prompt):
             return question
+        return self._prompt(question, exact)
+
+    def _prompt(self, question: str, exact: object) -> Prompt:
+        if not isinstance(question, str):
+            raise ConfigError(f"question: {question!r} was given; give a str")
         return self.prompt(JSON.name, exact, question)
 
-
-def _answer(outcome: Outcome) -> Any:
-    return outcome.answer if isinstance(outcome, Hit) else None
+    def _answer(self, outcome: Outcome) -> Any:
+        """What `get` returns; of a miss is kept what the `put` that may follow can use."""
+        if isinstance(outcome, Hit):
+            return outcome.answer
+        self.misses.keep(outcome)
+        return None

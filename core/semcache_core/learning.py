@@ -12,17 +12,19 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from threading import Lock
 
 from semcache_core.codecs import text_of
 from semcache_core.errors import ConfigError, PayloadError
 from semcache_core.keys import digest
+from semcache_core.labels import Label, kept_as, packed, unpacked
 from semcache_core.models import Entry, Miss, Scored
 from semcache_core.policies.calibrated import own_score
 from semcache_core.protocols import Certified, Judge, Learner, Policy
 from semcache_core.stats import Recorder
 from semcache_core.store import Store
+
+__all__ = ["Label", "Learning"]
 
 log = logging.getLogger("semcache")
 
@@ -30,30 +32,29 @@ _QUEUE = 1000
 _SAVE_EVERY = 50  # labels; a crash loses no more of them than that
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One comparison: what would have been served, and whether that would have been right."""
-
-    question: str
-    stored_question: str
-    similarity: float
-    score: float
-    """The evaluator's own, whatever a policy makes of it."""
-    correct: bool
-    entry: str
-    """The neighbour's id."""
-
-
 class Learning:
     """Judges answers, tells the policy, and keeps the newest labels for `calibrate`."""
 
     def __init__(
-        self, store: Store, policy: Policy, judge: Judge, recorder: Recorder, scored_by: str
+        self,
+        store: Store,
+        policy: Policy,
+        judge: Judge,
+        recorder: Recorder,
+        scored_by: str,
+        *,
+        shadow: bool = False,
     ) -> None:
-        """`scored_by`: the evaluator, since what was learnt of its scores holds for no other's."""
+        """`scored_by`: the evaluator, since what was learnt of its scores holds for no other's.
+
+        `shadow`: labels are kept in the record. Those of a cache that serves are no sample, since
+        its hits have none.
+        """
         self._store, self._policy, self._judge, self._recorder = store, policy, judge, recorder
         self._name = f"policy {digest(scored_by)[:16]}"
         self.labels: deque[Label] = deque(maxlen=10_000)
+        self._kept_as = kept_as(scored_by) if shadow else ""
+        self._fresh = False  # whether there are labels that the record has not
         self._compared = itertools.count(1)
         self._lock = Lock()
         self._pending: set[Future[None]] = set()
@@ -62,6 +63,8 @@ class Learning:
         self._pid = 0
         if isinstance(policy, Learner) and (state := store.meta(self._name)):
             self._restore(policy, state)
+        if self._kept_as and (kept := store.meta(self._kept_as)):
+            self._remember(kept)
         if isinstance(policy, Certified):
             recorder.budget = lambda: str(policy.calibration)
             log.info("semcache: %s", policy.calibration)
@@ -73,6 +76,12 @@ class Learning:
             log.warning(
                 "semcache: what the policy had learnt is unreadable, it starts anew: %s", error
             )
+
+    def _remember(self, kept: str) -> None:
+        try:
+            self.labels.extend(unpacked(kept))
+        except ConfigError as error:
+            log.warning("semcache: the labels in the record are unreadable: %s", error)
 
     def learn(self, miss: Miss, fresh: Entry) -> None:
         """Compare in the background the fresh answer with a candidate's.
@@ -134,6 +143,7 @@ class Learning:
                 entry=candidate.entry.key,
             )
         )
+        self._fresh = True
         if isinstance(self._policy, Learner) and miss.query is not None:
             self._policy.observe(miss.query, scored, correct)
 
@@ -168,3 +178,6 @@ class Learning:
             state = self._policy.state()
             if state != self._store.meta(self._name):
                 self._store.set_meta(self._name, state)
+        if self._kept_as and self._fresh:
+            self._fresh = False  # before: a label that comes in between is saved the next time
+            self._store.set_meta(self._kept_as, packed(tuple(self.labels)))

@@ -21,6 +21,10 @@ from semcache_core.models import Prompt, Scored
 log = logging.getLogger(__name__)
 
 Chooser = Callable[[Prompt, Sequence[Scored]], Scored]
+SOFTMAX_TEMPERATURE = 0.05
+"""Values of acceptable candidates lie close together, mostly in [0.65, 1]: at a temperature of 1
+they are drawn all but alike, at this one the best is e times as likely as one 0.05 below."""
+
 Adapt = Callable[[str, str], str | Awaitable[str]]
 """(question, cached answer) -> the answer fitted to the question."""
 
@@ -91,15 +95,22 @@ class Chosen:
 
 
 def make_chooser(
-    spec: str | Chooser | None = None, *, temperature: float = 1.0, seed: int = 0
+    spec: str | Chooser | None = None, *, temperature: float | None = None, seed: int = 0
 ) -> Chooser:
-    """A chooser from "first" (the default), "random", "softmax", or a function of the user's."""
+    """A chooser from "first" (the default), "random", "softmax", or a function of the user's.
+
+    `temperature` is that of "softmax" (None: `SOFTMAX_TEMPERATURE`). Raises `ConfigError` for one
+    that is negative or not finite, or beside another spec.
+    """
+    if temperature is not None and spec != "softmax":
+        raise ConfigError(f"softmax_temperature={temperature!r}: it is for post_process='softmax'")
     if callable(spec):
         return spec if isinstance(spec, (Sample, Chosen)) else Chosen(spec)
     if spec in (None, "first"):
         return first
     if spec in ("random", "softmax"):
-        return Sample(None if spec == "random" else temperature, seed)
+        heat = SOFTMAX_TEMPERATURE if temperature is None else temperature
+        return Sample(None if spec == "random" else heat, seed)
     raise ConfigError(
         f"post-process {spec!r}: give 'first', 'random', 'softmax' or a function (prompt, scored)"
     )
@@ -166,7 +177,8 @@ def skips(temperature: float | None, draw: float) -> bool:
 
 
 def _temperature(value: float) -> None:
-    if isinstance(value, bool) or not math.isfinite(value) or value < 0.0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0.0:
         raise ConfigError(f"temperature={value!r}: give a number of at least 0")
 
 

@@ -447,11 +447,37 @@ def test_evaluate_measures_and_can_fail_a_build(labelled: Path, shell: Shell) ->
     report = shell.told("evaluate", labelled)
     assert report["hit_rate"]["part"] > 8
     assert report["precision"]["value"] > 0.5
-    assert "false-hit rate" in shell("evaluate", labelled, "--threshold", 0.9).out
+    picture = labelled.with_name("curve.png")
+    said = shell("evaluate", labelled, "--threshold", 0.9, "--plot", picture).out
+    assert "false-hit rate" in said
+    assert "at a hit rate of" in said
+    assert picture.read_bytes().startswith(b"\x89PNG")
     gated = shell.run("evaluate", labelled, "--min-hit-rate", 0.99)
     assert gated.code == 1
     assert "below" in gated.err
     assert shell.run("evaluate", labelled, "--min-precision", 0.1).code == 0
+
+
+def test_calibrate_takes_a_shadow_caches_folder(
+    tmp_path: Path, shell: Shell, minilm: Embedder
+) -> None:
+    """The labels in its record; a cache without any is refused, as is a folder by `evaluate`."""
+    folder = tmp_path / "shadow"
+    with SemanticCache(folder, embedder=minilm, shadow=True) as cache:
+        for one in ("password", "address", "order"):
+            for question in (f"How do I change my {one}?", f"How can I change my {one}?"):
+                assert cache.get(question) is None
+                cache.put(question, f"In the settings of your {one}.")
+        cache.flush()
+        count = len(cache.labels())
+    assert count > 0
+    told = json.loads(shell.run("calibrate", folder, "--max-false-hit-rate", 0.3, "--json").out)
+    assert told["scores_of"]["embedder"] == minilm.identity
+    assert told["labels"] == count
+    with SemanticCache(tmp_path / "new", embedder=minilm) as cache:
+        cache.put("a", "b")
+    assert "shadow=True keeps them" in shell.run("calibrate", tmp_path / "new").err
+    assert "`calibrate` takes a cache" in shell.run("evaluate", folder).err
 
 
 def test_calibrate_saves_a_policy_that_a_configuration_names(

@@ -8,8 +8,11 @@ from collections import Counter
 import pytest
 from policy_values import PROMPT, scored
 
+from semcache_core.cache import SemanticCache
+from semcache_core.embedders import HashEmbedder
 from semcache_core.errors import ConfigError, EvaluatorError
 from semcache_core.postprocess import (
+    SOFTMAX_TEMPERATURE,
     Adapter,
     Chosen,
     Sample,
@@ -48,6 +51,38 @@ def test_softmax_is_argmax_at_zero_and_flat_when_hot():
     assert softmax([0.1, 0.9], 1e9) == pytest.approx([0.5, 0.5])
     assert softmax([1.0, 0.0], 1.0) == pytest.approx([math.e / (1 + math.e), 1 / (1 + math.e)])
     assert draws(make_chooser("softmax", temperature=0.0), 50) == {"a": 50}
+
+
+def test_softmax_prefers_the_better_of_close_values():
+    """By default a value 0.05 lower is drawn e times less often; one far off hardly ever."""
+    chooser = make_chooser("softmax", seed=1)
+    close = [scored(0.95, key="a"), scored(0.9, key="b"), scored(0.65, key="c")]
+    counts = Counter(chooser(PROMPT, close).candidate.entry.key for _ in range(4000))
+    assert counts["a"] / counts["b"] == pytest.approx(math.e, rel=0.15)
+    assert counts["c"] < 40
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"softmax_temperature": 0.1},
+        {"post_process": "random", "softmax_temperature": 0.1},
+        {"post_process": "softmax", "softmax_temperature": -1},
+        {"post_process": "softmax", "softmax_temperature": "hot"},
+    ],
+)
+def test_a_softmax_temperature_that_cannot_work_is_refused(given):
+    """The error names the constructor's argument."""
+    with pytest.raises(ConfigError, match="softmax_temperature"):
+        SemanticCache(embedder=HashEmbedder(), **given)
+
+
+def test_a_cache_takes_the_softmax_temperature():
+    """By name, in the constructor; without it the default."""
+    how = {"embedder": HashEmbedder(), "post_process": "softmax"}
+    with SemanticCache(**how, softmax_temperature=0.2) as hot, SemanticCache(**how) as cache:
+        assert hot._parts.choose == Sample(0.2)
+        assert cache._parts.choose == Sample(SOFTMAX_TEMPERATURE)
 
 
 def test_softmax_sampling_follows_its_probabilities():

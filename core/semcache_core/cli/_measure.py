@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from semcache_core.errors import ConfigError
 if TYPE_CHECKING:
     from semcache_core.evaluation import Report
     from semcache_core.flow import Parts
+    from semcache_core.labels import Label
 
 Labelled = Annotated[
     str,
@@ -23,6 +25,9 @@ Labelled = Annotated[
         metavar="FILE",
         help="JSON lines or CSV: query, stored, same; or a stream: text, group.",
     ),
+]
+LabelledOrCache = Annotated[
+    str, typer.Argument(metavar="FILE", help="As `evaluate` takes it; or a shadow cache's folder.")
 ]
 Settings = Annotated[
     str | None, typer.Option("--config", help="Whose embedder, evaluator and policy are taken.")
@@ -41,6 +46,9 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Below it the exit code is 1.")
     ] = None,
     min_hit_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Likewise.")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE.png", help="Draw the P-CHR curve (matplotlib).")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Say how good hits would be: hit rate, precision, recall, latency, the P-CHR curve.
@@ -50,7 +58,12 @@ def evaluate(
     """
     from semcache_core.evaluation import evaluate as measured
     from semcache_core.evaluation import read_examples
+    from semcache_core.evaluation.plotting import check_plot, draw
 
+    if plot is not None:
+        check_plot(plot)
+    if Path(file).is_dir():
+        raise ConfigError(f"{file}: a folder; give labelled questions (`calibrate` takes a cache)")
     examples = read_examples(file)
     with _parts(config, embedder, threshold) as parts, progress("asking", None) as tell:
         report = measured(
@@ -61,6 +74,8 @@ def evaluate(
             top_k=parts.top_k,
             tell=lambda done, of: tell(done),
         )
+    if plot is not None:
+        draw(report, plot)
     if json:
         print_json(report.to_dict())
     else:
@@ -109,7 +124,7 @@ def _parts(config: str | None, embedder: str | None, threshold: float | None) ->
 
 
 def calibrate(
-    file: Labelled,
+    file: LabelledOrCache,
     *,
     max_false_hit_rate: Annotated[float, typer.Option(help="False hits / hits, in (0, 1).")] = 0.01,
     confidence: Annotated[float, typer.Option(help="How sure that is to be.")] = 0.95,
@@ -121,15 +136,16 @@ def calibrate(
     """Find the threshold that keeps a false-hit budget, and certify it (Learn-then-Test).
 
     --output saves it for a configuration: `policy: {kind: saved, file: policy.json}`. The labels
-    are to be like the traffic. Without enough of them nothing is certified, and the exit code is 1.
+    are to be like the traffic: of a cache that ran with shadow=True, the labels in its record are
+    taken. Without enough of them nothing is certified, and the exit code is 1.
     """
     from semcache_core.evaluation import calibrate as certified
     from semcache_core.evaluation import read_examples
 
-    examples = read_examples(file)
+    examples = None if Path(file).is_dir() else read_examples(file)
     with _parts(config, embedder, None) as parts, progress("asking", None) as tell:
         found = certified(
-            examples,
+            _kept(file, parts) if examples is None else examples,
             max_false_hit_rate,
             confidence,
             embedder=parts.embedder,
@@ -149,6 +165,23 @@ def calibrate(
             console.print(f"saved: policy: {{kind: saved, file: {output}}}", markup=False)
     if not sure:
         raise typer.Exit(1)
+
+
+def _kept(where: str, parts: Parts) -> list[Label]:
+    """The labels in a cache's record, of these parts' scores."""
+    from semcache_core.cli._record import opened
+    from semcache_core.labels import kept_as, unpacked
+
+    with opened(where) as record:
+        made_by, kept = record.meta("embedder"), record.meta(kept_as(parts.evaluator.name))
+    if made_by and made_by != parts.embedder.identity:
+        raise ConfigError(f"embedder: this cache's is {made_by}, not {parts.embedder.identity}")
+    if not kept:
+        raise ConfigError(
+            f"{where}: no labels for the evaluator {parts.evaluator.name!r} are in it; a cache "
+            "with shadow=True keeps them, and --config says with which evaluator"
+        )
+    return unpacked(kept)
 
 
 class Kind(str, Enum):

@@ -94,6 +94,8 @@ class Config(Strict):
     """How many candidates are looked at."""
     post_process: Literal["first", "random", "softmax"] | None = None
     """Which acceptable candidate is served."""
+    softmax_temperature: NotNegative | None = None
+    """How evenly post_process: softmax draws; 0 draws the best."""
     coalesce: Annotated[bool | Literal["semantic"], BeforeValidator(_coalescing)] = True
     """Whether identical (or similar) prompts in flight wait for one call."""
     shadow: Annotated[StrictBool, BeforeValidator(_switch)] = False

@@ -4,6 +4,7 @@ from semcache_core.evaluation.calibrating import CertifiedThreshold, calibrate
 from semcache_core.evaluation.examples import Asked, Examples, Pair, read_examples
 from semcache_core.evaluation.gate import check_traps
 from semcache_core.evaluation.measuring import evaluate
+from semcache_core.evaluation.plotting import draw
 from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.shares import Point, Share, curve, recall_at
 from semcache_core.evaluation.traps import traps
@@ -20,6 +21,7 @@ __all__ = [
     "calibrate",
     "check_traps",
     "curve",
+    "draw",
     "evaluate",
     "read_examples",
     "recall_at",

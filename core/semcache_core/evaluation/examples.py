@@ -66,7 +66,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if path.name.removesuffix(".gz").endswith(".csv"):
         yield from enumerate(csv.DictReader(io.StringIO(text)), 2)
         return
-    for line, row in enumerate(text.splitlines(), 1):
+    # `splitlines` also ends a line at characters that JSON allows inside a text, such as U+2028.
+    for line, row in enumerate(text.split("\n"), 1):
         if row.strip():
             yield line, _object(row, f"{path}:{line}")
 

@@ -9,6 +9,7 @@ from typing import Any
 from semcache_core.errors import ConfigError
 from semcache_core.evaluation.examples import Pair, read_examples
 from semcache_core.evaluation.measuring import evaluate
+from semcache_core.evaluation.pupils import Still
 from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.traps import traps
 
@@ -25,11 +26,12 @@ def check_traps(
     """Raise `AssertionError`, naming each, if near misses are served.
 
     `cache`: any of the SemanticCache classes, whose embedder, evaluator and policy decide; None:
-    the defaults. Nothing is looked up in it or stored. `pairs`: labelled pairs, a file of them
-    (`read_examples`), or None for the pairs of `traps()`. `allowed`: the share of the near misses
-    that may be served; `kept`: the share of the paraphrases that has to be. Raises `ConfigError`
-    for pairs that cannot be read or hold no near miss.
+    the defaults. Nothing is looked up in it, stored or learnt. `pairs`: labelled pairs, a file of
+    them (`read_examples`), or None for the pairs of `traps()`. `allowed`: the share of the near
+    misses that may be served; `kept`: the share of the paraphrases that has to be. Raises
+    `ConfigError` for pairs that cannot be read or hold no near miss, and for what is no share.
     """
+    _check(allowed=allowed, kept=kept)
     report = evaluate(_labelled(pairs), **_parts(cache))
     if report.answerable == report.lookups:
         raise ConfigError("pairs: none of them is a near miss (same: false)")
@@ -43,6 +45,12 @@ def check_traps(
     if report.answerable and report.recall.value < kept:
         raise AssertionError(f"paraphrases served: {report.recall}; {kept:.1%} have to be")
     return report
+
+
+def _check(**shares: float) -> None:
+    for name, value in shares.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ConfigError(f"{name}: {value!r} was given; give a share, from 0 to 1")
 
 
 def _told(one: Mistake) -> str:
@@ -68,4 +76,6 @@ def _parts(cache: Any) -> dict[str, Any]:
     if parts is None:
         raise ConfigError(f"cache: {cache!r} was given; give a SemanticCache")
     names = ("embedder", "evaluator", "policy")
-    return {name: getattr(parts, name) for name in names}
+    found = {name: getattr(parts, name) for name in names}
+    # As it serves now: pairs that were picked for being hard are no sample to learn from.
+    return found | {"policy": Still(found["policy"])}

@@ -13,6 +13,7 @@ import numpy as np
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluation.examples import Asked, Examples, Pair
+from semcache_core.evaluation.pupils import beside
 from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.shares import Share, area, curve
 from semcache_core.evaluators import (
@@ -51,15 +52,16 @@ def evaluate(
 
     Pairs: each is a lookup with one stored question. A stream: each question looks among the
     `top_k` nearest of all before it, then is stored; exact repeats are counted apart, since any
-    cache serves them. Without arguments the parts are the cache's defaults. A learning policy is
-    told of every lookup that it does not serve. Raises `ConfigError`; `EmbedderError` and
-    `EvaluatorError` if a part fails.
+    cache serves them. Without arguments the parts are the cache's defaults. A copy of a learning
+    policy is told of every lookup that it does not serve; the policy itself learns nothing here.
+    Raises `ConfigError`; `EmbedderError` and `EvaluatorError` if a part fails.
     """
     if not examples:
         raise ConfigError("examples: none given")
     made = make_embedder(embedder)
     judged = evaluator or default_evaluator(made)
-    bench = _Bench(made, judged, _policy(policy, threshold), top_k, tell or _silent)
+    asked_by = beside(_policy(policy, threshold))
+    bench = _Bench(made, judged, asked_by, top_k, tell or _silent)
     pairs = [one for one in examples if isinstance(one, Pair)]
     asked = [one for one in examples if isinstance(one, Asked)]
     if max(len(pairs), len(asked)) != len(examples):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from semcache_core.evaluation.shares import Point, Share, recall_at
+from semcache_core.evaluation.shares import Point, Share, point_at, recall_at
 from semcache_core.stats import Latency
 
 
@@ -79,6 +79,10 @@ class Report:
         """The largest recall that some threshold gives at this precision or a better one."""
         return recall_at(self.points, precision)
 
+    def point_at(self, hit_rate: float) -> Point | None:
+        """The strictest threshold that gives this hit rate; None if none does."""
+        return point_at(self.points, hit_rate)
+
     def to_dict(self) -> dict[str, Any]:
         """All figures for JSON; what has no value is None."""
         shares = ("hit_rate", "precision", "false_hit_rate", "recall", "rejected")
@@ -111,9 +115,23 @@ class Report:
             f"false-hit rate  {self.false_hit_rate}",
             f"recall          {self.recall}  (at precision .95: {self.recall_at():.3f})",
         ]
+        lines += self._curve()
+        if self.source == "stream":
+            lines.insert(1, f"exact repeats   {self.exact}, which any cache serves; counted apart")
         lines += [f"{kind:22} served {share}" for kind, share in self.kinds.items()]
         lines += [
             f"{stage:15} {1e3 * time.p50:.3f} ms median, {1e3 * time.p95:.3f} ms p95"
             for stage, time in self.latency.items()
         ]
         return "\n".join(lines)
+
+    def _curve(self) -> list[str]:
+        """The P-CHR curve as rows of text; where it ends, no threshold hits more."""
+        found = [(n / 10, self.point_at(n / 10)) for n in range(1, 11)]
+        told = [(rate, point) for rate, point in found if point is not None]
+        rows = {
+            "at a hit rate of": [f"{rate:5.1f}" for rate, _ in told],
+            "precision is": [f"{point.precision:5.3f}" for _, point in told],
+            "by threshold": [f"{point.threshold:5.3f}" for _, point in told],
+        }
+        return [f"{name:16}{'  '.join(cells)}" for name, cells in rows.items()] if told else []

@@ -88,6 +88,11 @@ def recall_at(points: Sequence[Point], precision: float) -> float:
     return max(sound, default=0.0)
 
 
+def point_at(points: Sequence[Point], hit_rate: float) -> Point | None:
+    """The strictest point with that hit rate or a larger one; None if no threshold reaches it."""
+    return next((p for p in points if p.hit_rate >= hit_rate - 1e-9), None)
+
+
 def area(right: Sequence[bool] | NDArray[np.bool_], values: Sequence[float]) -> float:
     """Area under the ROC curve; not a number if all are right, or none.
 

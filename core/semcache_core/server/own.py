@@ -40,6 +40,7 @@ class Own:
             found = await self._cache.afind(self._prompt(incoming, body), JSON, incoming.control)
         except OfflineMiss as miss:
             raise not_cached(miss) from miss
+        self._cache.misses.keep(found)
         answer = found.answer if isinstance(found, Hit) else None
         return JSONResponse({"prompt": body["prompt"], "answer": answer}, headers=told(found))
 
@@ -51,8 +52,9 @@ class Own:
         # What is put replaces what was there, as with a refreshed request.
         control = replace(incoming.control, read=False)
         prompt, ttl = self._prompt(incoming, body), incoming.wishes.ttl
+        how = {"ttl": ttl, "miss": self._cache.misses.take(prompt)}
         if control.write and not await self._cache.asave(
-            prompt, body["answer"], JSON, control, ttl=ttl
+            prompt, body["answer"], JSON, control, **how
         ):
             raise ApiError(503, "The answer could not be stored.", code="not_stored")
         return JSONResponse("successfully update the cache")

@@ -22,6 +22,7 @@ from semcache_core.redaction import redacted
 from semcache_core.relay import Relays
 from semcache_core.serving import updates
 from semcache_core.serving.lookups import glanced, looked
+from semcache_core.serving.misses import Misses
 from semcache_core.serving.noting import Noting
 from semcache_core.singleflight import Flight, Flights
 from semcache_core.steps import Flow
@@ -41,6 +42,7 @@ class Serving:
         self._next = following
         self._coalesce = coalesce
         self._noting = Noting(parts)
+        self.misses = Misses()
         self.flights = Flights()
         self.relays = Relays()
 

@@ -39,6 +39,7 @@ GOOD: dict[str, Any] = {
     "namespace": "tenant-a",
     "top_k": 3,
     "post_process": "softmax",
+    "softmax_temperature": 0.1,
     "coalesce": "semantic",
     "shadow": True,
     "temperature": "skip",
@@ -60,7 +61,12 @@ GOOD: dict[str, Any] = {
     "server": {"port": 8080},
 }
 """A value that works, for each key."""
-TOGETHER = {"max_false_hit_rate": {}, "confidence": {"max_false_hit_rate": 0.05}, "url": {}}
+TOGETHER = {
+    "softmax_temperature": {"post_process": "softmax"},
+    "max_false_hit_rate": {},
+    "confidence": {"max_false_hit_rate": 0.05},
+    "url": {},
+}
 OTHER_KINDS: tuple[Any, ...] = (object(), [], {"x": 1}, float("nan"), -1, "no such thing", True)
 
 

@@ -423,6 +423,82 @@ def test_shadow_mode_serves_nothing_and_labels(make):
     assert [label.correct for label in cache.labels()] == [True, False]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_put_after_a_missed_get_labels(make, embedder, asynchronous):
+    """By hand as by `memoize`: shadow mode compares, and the question is embedded once."""
+    cache = make(shadow=True)
+    for question, answer in (("cancel order", "x"), ("order cancel!", "x"), ("cancel, order", "y")):
+        if asynchronous:
+            assert await cache.aget(question) is None
+            assert await cache.aput(question, answer)
+        else:
+            assert cache.get(question) is None
+            assert cache.put(question, answer)
+    cache.flush()
+    assert [label.correct for label in cache.labels()] == [True, False]
+    assert embedder.calls == 3
+    cache.put("order cancel!", "z")  # the miss was used up
+    cache.flush()
+    assert len(cache.labels()) == 2
+
+
+def test_shadow_labels_survive_a_restart(make, tmp_path, caplog):
+    """They are in the record without texts; a cache that serves keeps none there."""
+
+    def ask(cache):
+        for question in ("cancel order", "order cancel!"):
+            cache.get(question)
+            cache.put(question, "x")
+        cache.close()
+
+    ask(make(path=tmp_path / "shadow", shadow=True))
+    again = make(path=tmp_path / "shadow", shadow=True)
+    [label] = again.labels()
+    assert (label.question, label.correct) == ("", True)
+    assert label.score > 0.9
+    [name] = [again._learning._kept_as]
+    assert "cancel" not in again._parts.store.meta(name)
+    again._parts.store.set_meta(name, "[[1]]")
+    again.close()
+    assert make(path=tmp_path / "shadow", shadow=True).labels() == ()
+    assert "labels in the record are unreadable" in caplog.text
+    ask(make(path=tmp_path / "serving", threshold=1.0))
+    assert make(path=tmp_path / "serving", shadow=True).labels() == ()
+
+
+def test_misses_that_nothing_follows_are_forgotten(make):
+    """Their number is bounded, and one of another `exact` is another prompt's."""
+    cache = make(shadow=True)
+    for n in range(300):
+        cache.get(f"cancel order {n}")
+    assert len(cache.misses._newest) == 256
+    assert cache.misses.take(cache.prompt("json", "shop", "cancel order 299")) is None
+    assert cache.misses.take(cache.prompt("json", None, "cancel order 299")) is not None
+    assert cache.misses.take(cache.prompt("json", None, "cancel order 299")) is None
+
+
+@pytest.mark.parametrize("question", [5, None, b"cancel"])
+async def test_a_question_is_a_text(cache, question):
+    """Anything else is refused by name, in every method that takes a question."""
+    for call in (cache.get, cache.explain, lambda given: cache.put(given, "x")):
+        with pytest.raises(ConfigError, match=r"question: .* was given; give a str"):
+            call(question)
+    with pytest.raises(ConfigError, match="question"):
+        await cache.aget(question)
+    with pytest.raises(ConfigError, match="question"):
+        await cache.aput(question, "x")
+
+
+def test_a_budget_is_certified_by_hand():
+    """With `get` and `put` alone a budget learns until rephrasings are served."""
+    with SemanticCache(embedder=WordEmbedder(), evaluator=Approve(), max_false_hit_rate=0.3) as c:
+        for n in range(400):
+            if c.get(f"cancel order {n}") is None:
+                c.put(f"cancel order {n}", "x")
+        c.flush()
+        assert str(c.stats().budget).startswith("certified")
+
+
 def test_stats_add_up(cache):
     """Hits by kind, misses by reason, tokens and latencies."""
     cache.get("refund")
@@ -435,7 +511,7 @@ def test_stats_add_up(cache):
     assert stats.tokens_saved == 60
     assert stats.hit_rate == pytest.approx(2 / 3)
     assert (stats.stored, stats.entries) == (1, 1)
-    assert stats.latency["embed"].count == 3
+    assert stats.latency["embed"].count == 2  # the `put` took the vector of the `get` before it
     assert stats.latency["semantic hit"].p50 <= stats.latency["semantic hit"].p99
 
 

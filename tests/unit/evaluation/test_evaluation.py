@@ -12,7 +12,17 @@ import pytest
 
 from semcache_core.embedders import HashEmbedder
 from semcache_core.errors import ConfigError
-from semcache_core.evaluation import Asked, Pair, Share, curve, evaluate, read_examples, recall_at
+from semcache_core.evaluation import (
+    Asked,
+    Pair,
+    Share,
+    curve,
+    draw,
+    evaluate,
+    read_examples,
+    recall_at,
+)
+from semcache_core.evaluation.plotting import check_plot
 from semcache_core.evaluation.shares import area
 from semcache_core.evaluators import Cosine, Guards, guarded
 from semcache_core.models import Action, Decision
@@ -75,6 +85,7 @@ def test_a_stream_is_looked_up_in_order():
     ]
     report = evaluate(asked, embedder=Plain(), evaluator=Cosine(), policy=near(0.5), top_k=2)
     assert report.exact == 1
+    assert "exact repeats   1," in str(report)
     assert (report.lookups, report.answerable) == (3, 1)
     assert (report.hits, report.right) == (2, 1)
     assert report.false_hit_rate == Share(1, 2)
@@ -108,6 +119,61 @@ def test_a_learning_policy_is_told_of_what_it_explores():
     report = evaluate(PAIRS[:3], embedder=Plain(), evaluator=Cosine(), policy=policy)
     assert policy.told == [True, False, False]
     assert report.hits == 0
+
+
+class Uncopied(Learning):
+    """Holds what cannot be copied, and a state."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("one of a kind")
+
+    def state(self):
+        return "learnt"
+
+
+def test_a_policy_that_cannot_be_copied_is_not_told():
+    """It decides as it stands, and hears of nothing."""
+    policy = Uncopied()
+    evaluate(PAIRS[:3], embedder=Plain(), evaluator=Cosine(), policy=policy)
+    assert policy.told == []
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u0085"])
+def test_only_line_feeds_end_a_line(tmp_path: Path, inside: str):
+    """Characters that other readers take for line ends may stand inside a question."""
+    path = tmp_path / "pairs.jsonl"
+    row = json.dumps({"query": f"a{inside}b", "stored": "c", "same": True}, ensure_ascii=False)
+    path.write_bytes(f"{row}\r\n\n{row}\n".encode())
+    assert [one.query for one in read_examples(path)] == [f"a{inside}b"] * 2
+
+
+def test_the_text_shows_the_curve():
+    """Precision and threshold by hit rate, as far as any threshold hits."""
+    report = evaluate(PAIRS[:2], embedder=Plain(), evaluator=Cosine(), policy=ThresholdPolicy(0.9))
+    assert (report.point_at(0.5).precision, report.point_at(0.5).hits) == (1.0, 1)
+    assert report.point_at(0.9) is None
+    rows = [line.split() for line in str(report).splitlines()]
+    assert ["precision", "is", *["1.000"] * 5] in rows
+    assert ["at", "a", "hit", "rate", "of", "0.1", "0.2", "0.3", "0.4", "0.5"] in rows
+
+
+def test_a_curve_is_drawn(tmp_path: Path):
+    """A picture in the format that the file's name says."""
+    pytest.importorskip("matplotlib")
+    report = evaluate(PAIRS, embedder=Plain(), evaluator=Cosine(), policy=near())
+    draw(report, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path, monkeypatch):
+    """Before measuring: another format, no folder, no matplotlib."""
+    with pytest.raises(ConfigError, match=r"plot: .*give a file's name in .*\.png"):
+        check_plot(tmp_path / "curve.txt")
+    with pytest.raises(ConfigError, match="plot: there is no folder"):
+        check_plot(tmp_path / "absent" / "curve.png")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install matplotlib"):
+        check_plot(tmp_path / "curve.png")
 
 
 def test_progress_is_told():

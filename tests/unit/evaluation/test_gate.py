@@ -9,7 +9,7 @@ import pytest
 from semcache_core.cache import SemanticCache
 from semcache_core.embedders import HashEmbedder
 from semcache_core.errors import ConfigError
-from semcache_core.evaluation import Asked, Pair, check_traps, traps
+from semcache_core.evaluation import Asked, Pair, check_traps, evaluate, traps
 from semcache_core.evaluation.traps import groups
 from semcache_core.evaluators import Cosine
 
@@ -34,6 +34,29 @@ def test_paraphrases_have_to_be_kept():
         check_traps(cache, [NEAR, Pair("boil it", "cook it", True)])
         with pytest.raises(AssertionError, match="have to be"):
             check_traps(cache, [NEAR, Pair("boil it", "cook it", True)], kept=0.5)
+
+
+@pytest.mark.parametrize("policy", ["verified", "calibrated"])
+def test_a_budget_learns_nothing_from_the_gate(tmp_path: Path, policy: str):
+    """As many pairs as would certify a budget leave it uncertified, in memory and in the record."""
+    pairs = [Pair(f"how do I cook {n}", f"How do I cook {n}?", True) for n in range(300)]
+    how = {"embedder": HashEmbedder(), "evaluator": Cosine()}
+    with SemanticCache(tmp_path, max_false_hit_rate=0.2, policy=policy, **how) as cache:
+        before = cache._parts.policy.state()
+        report = check_traps(cache, [*pairs, NEAR])
+        assert evaluate(pairs, policy=cache._parts.policy, **how).hits > 0  # a copy of it learns
+        assert report.hits == 0
+        assert cache._parts.policy.state() == before
+        assert "cannot certify" in str(cache.stats().budget)
+    with SemanticCache(tmp_path, max_false_hit_rate=0.2, policy=policy, **how) as cache:
+        assert cache._parts.policy.state() == before
+
+
+@pytest.mark.parametrize("share", [{"allowed": 5}, {"kept": -0.1}, {"allowed": "1%"}])
+def test_what_is_no_share_is_refused(share):
+    """Five percent written as 5 would let every near miss through."""
+    with pytest.raises(ConfigError, match=f"{next(iter(share))}: .* give a share"):
+        check_traps(None, [NEAR], **share)
 
 
 def test_pairs_may_be_in_a_file(tmp_path: Path):
