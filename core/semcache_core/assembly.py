@@ -13,6 +13,7 @@ from semcache_core.evaluators import (
     RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
+from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.flow import Parts
 from semcache_core.judges import EqualAnswers
 from semcache_core.learning import Learning
@@ -45,6 +46,7 @@ def assemble(
     """Raises `ConfigError` for arguments that cannot work, `StoreError` for an unusable path."""
     made = make_embedder(embedder)
     judged_by = evaluator if evaluator is not None else default_evaluator(made)
+    require_ranking(judged_by)
     decided_by = make_policy(
         policy,
         threshold=threshold,

@@ -14,6 +14,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluation.examples import Examples
 from semcache_core.evaluation.measuring import Tell, evaluate
 from semcache_core.evaluators import RECOMMENDED_FLOOR, default_evaluator
+from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.learning import Label
 from semcache_core.models import Action, Decision, Query, Reason, Scored
 from semcache_core.policies import Calibration
@@ -75,6 +76,7 @@ def calibrate(
     """
     made = make_embedder(embedder)
     judged = evaluator or default_evaluator(made)
+    require_ranking(judged)
     labels = [one for one in source if isinstance(one, Label)]
     if labels and len(labels) != len(source):
         raise ConfigError("source: give examples or a cache's labels, not both")

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from semcache_core.errors import EvaluatorError, SemcacheError
 from semcache_core.models import Candidate, Query, Score
+from semcache_core.protocols import Evaluator
 
 R = TypeVar("R")
 
@@ -27,6 +28,19 @@ class BaseEvaluator(ABC):
     @abstractmethod
     def name(self) -> str:
         """Appears in `Score.by` and in explanations."""
+
+    @property
+    def rejects_only(self) -> bool:
+        """Whether it can only say no: guards, ages, minimums. Its 1 makes no stored answer right.
+
+        Such an evaluator goes before, or beside, one that compares the questions.
+        """
+        return False
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        """The evaluators it is made of."""
+        return ()
 
     @abstractmethod
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]: ...

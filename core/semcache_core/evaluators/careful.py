@@ -9,6 +9,7 @@ from semcache_core.evaluators.guards import Guards, wording
 from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.models import Candidate, Query, Score
+from semcache_core.protocols import Evaluator
 
 FRAME = 2
 """Words on each side by which a look-alike differs: one frame, another name or value in it.
@@ -41,6 +42,10 @@ class Careful(BaseEvaluator):
     def __init__(self, guards: Guards, verifier: Verifier) -> None:
         self.guards = guards
         self.verifier = verifier
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return (self.guards, self.verifier)
 
     @property
     def name(self) -> str:

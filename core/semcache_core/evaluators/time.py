@@ -19,6 +19,7 @@ class TimeDecay(BaseEvaluator):
     """
 
     blocking = False
+    rejects_only = True  # age says nothing of the question: a fresh answer is not a fitting one
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class Guards(BaseEvaluator):
     """
 
     blocking = False
+    rejects_only = True
 
     def __init__(self, guards: str | Sequence[str] = "safe") -> None:
         """Raise `ConfigError` for an unknown preset or guard."""
