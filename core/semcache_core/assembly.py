@@ -13,6 +13,7 @@ from semcache_core.evaluators import (
     RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
+from semcache_core.evaluators._base import identity
 from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.flow import Parts
 from semcache_core.judges import EqualAnswers
@@ -77,4 +78,5 @@ def assemble(
 def learning_of(parts: Parts, judge: Judge | None) -> Learning:
     """What learns beside these parts; without a judge only equal texts are the same answer."""
     judged_by = judge or EqualAnswers()
-    return Learning(parts.store, parts.policy, judged_by, parts.recorder, parts.evaluator.name)
+    scored_by = identity(parts.evaluator)
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, scored_by)

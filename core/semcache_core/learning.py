@@ -48,7 +48,7 @@ class Learning:
     def __init__(
         self, store: Store, policy: Policy, judge: Judge, recorder: Recorder, scored_by: str
     ) -> None:
-        """`scored_by`: the evaluator, since what was learnt of its scores holds for no other's."""
+        """`scored_by`: the evaluator's identity; what was learnt holds for no other's scores."""
         self._store, self._policy, self._judge, self._recorder = store, policy, judge, recorder
         self._name = f"policy {digest(scored_by)[:16]}"
         self.labels: deque[Label] = deque(maxlen=10_000)

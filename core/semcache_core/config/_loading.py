@@ -23,6 +23,7 @@ from semcache_core.config._secrets import expanded, is_secret
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import default_evaluator
+from semcache_core.evaluators._base import identity
 
 log = logging.getLogger("semcache")
 
@@ -198,12 +199,11 @@ class Loaded:
         return kind(**given)
 
     def _scored_by(self, evaluator: Any) -> str | None:
-        """The evaluator's name, unless the cache's class makes it."""
+        """The evaluator's identity, unless the cache's class makes it."""
         made = self.objects.get("evaluator", evaluator)
         if made is None and self.config.conversation == "sequence":
             return None
-        name: str = (made or default_evaluator(make_embedder(None))).name
-        return name
+        return identity(made or default_evaluator(make_embedder(None)))
 
     def _embedder(self) -> Any:
         if "embedder" in self.objects:

@@ -34,7 +34,7 @@ class Building:
     folder: Path = field(default_factory=Path)
     """Where file names start from: the configuration's own folder."""
     evaluator: str | None = None
-    """Its name, where a policy can depend on it."""
+    """Its identity, where a policy can depend on it."""
     floor: float = RECOMMENDED_FLOOR
     threshold: float = RECOMMENDED_THRESHOLD
 

@@ -14,6 +14,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluation.examples import Examples
 from semcache_core.evaluation.measuring import Tell, evaluate
 from semcache_core.evaluators import RECOMMENDED_FLOOR, default_evaluator
+from semcache_core.evaluators._base import identity
 from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.learning import Label
 from semcache_core.models import Action, Decision, Query, Reason, Scored
@@ -29,7 +30,8 @@ class CertifiedThreshold:
 
     calibration: Calibration
     scores_of: Mapping[str, str]
-    """The evaluator's name and the embedder's identity: for others it says nothing."""
+    """The evaluator's identity (guards, coefficients, parts) and the embedder's: for others it says
+    nothing."""
 
     def __str__(self) -> str:
         return str(self.calibration)
@@ -88,7 +90,7 @@ def calibrate(
         evaluate(examples, embedder=made, evaluator=judged, policy=seen, top_k=top_k, tell=tell)
         values, right = seen.values, seen.right
     found = certify(values, right, max_false_hit_rate, confidence, fill=fill)
-    return CertifiedThreshold(found, {"evaluator": judged.name, "embedder": made.identity})
+    return CertifiedThreshold(found, {"evaluator": identity(judged), "embedder": made.identity})
 
 
 @dataclass

@@ -30,6 +30,14 @@ class BaseEvaluator(ABC):
         """Appears in `Score.by` and in explanations."""
 
     @property
+    def identity(self) -> str:
+        """The name with settings and parts: what was learnt of its scores holds for no other's.
+
+        Override it where the scores depend on more than the class.
+        """
+        return self.name
+
+    @property
     def rejects_only(self) -> bool:
         """Whether it can only say no: guards, ages, minimums. Its 1 makes no stored answer right.
 
@@ -67,6 +75,17 @@ class BaseEvaluator(ABC):
         if not self.blocking:
             return call(query, candidates)
         return await asyncio.to_thread(call, query, candidates)
+
+
+def identity(evaluator: Evaluator) -> str:
+    """What an evaluator's scores depend on, as a text; of a foreign one its name."""
+    found: str = getattr(evaluator, "identity", evaluator.name)
+    return found
+
+
+def described(kind: str, *what: object) -> str:
+    """An identity: a kind, and the settings or parts that make its scores."""
+    return f"{kind}({', '.join(map(str, what))})"
 
 
 def unit(value: float) -> float:

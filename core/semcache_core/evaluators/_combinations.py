@@ -18,7 +18,7 @@ def rejects_only(evaluator: Evaluator) -> bool:
 
 
 def require_ranking(evaluator: Evaluator) -> None:
-    """Raise `ConfigError` for an evaluator by which a cache would serve all that is not rejected."""
+    """Raise `ConfigError` for an evaluator that leaves a cache to serve all it does not reject."""
     if rejects_only(evaluator):
         raise ConfigError(
             f"evaluator: {evaluator.name} can only reject, so that nothing says how well an answer"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from threading import Lock
 
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, unit
 from semcache_core.evaluators.guards._text import analyse
 from semcache_core.models import Candidate, Query, Score
 
@@ -39,6 +39,10 @@ class BM25(BaseEvaluator):
     @property
     def name(self) -> str:
         return "bm25"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._k1, self._b, self._remembered)
 
     def observe(self, questions: Sequence[str]) -> None:
         """Count stored questions, each once."""

@@ -51,6 +51,10 @@ class Careful(BaseEvaluator):
     def name(self) -> str:
         return self.verifier.name
 
+    @property
+    def identity(self) -> str:
+        return f"careful({self.guards.identity}, {self.verifier.identity})"
+
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         guarded = self.guards.score(query, candidates)
         differing = _differing(query, candidates, guarded)

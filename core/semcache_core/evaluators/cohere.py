@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from semcache_core.errors import ConfigError, MissingDependency
+from semcache_core.evaluators._base import described
 from semcache_core.evaluators._grey import GreyZoneEvaluator, Zone
 from semcache_core.models import Candidate, Query
 
@@ -45,13 +46,17 @@ class CohereEvaluator(GreyZoneEvaluator):
             raise ConfigError(f"against={against!r}: use 'question' or 'answer'")
         if against == "answer" and answer is None:
             raise ConfigError("against='answer' needs answer=, a function from payload to text")
-        self._model = model
+        self._model, self._against = model, against
         self._answer = answer if against == "answer" else None
         self._client = client or _client(api_key, base_url, timeout, retries)
 
     @property
     def name(self) -> str:
         return "cohere"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._model, self._against, self.grey_zone)
 
     def _judge(self, query: Query, candidates: Sequence[Candidate]) -> list[float]:
         documents = [self._document(one) for one in candidates]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
 from semcache_core.evaluators import _combinations as may
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, identity, unit
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
@@ -75,6 +75,14 @@ class _Combined(BaseEvaluator):
         return self._name
 
     @property
+    def identity(self) -> str:
+        return described(self._name, *map(identity, self.evaluators), *self._settings())
+
+    def _settings(self) -> tuple[object, ...]:
+        """What its scores depend on beside its parts."""
+        return ()
+
+    @property
     def parts(self) -> tuple[Evaluator, ...]:
         return self.evaluators
 
@@ -114,6 +122,9 @@ class _Weighted(_Combined):
         may.require_say(evaluators, weights)
         self.weights = tuple(float(weight) / math.fsum(weights) for weight in weights)
 
+    def _settings(self) -> tuple[object, ...]:
+        return self.weights
+
     def _combine(self, scores: tuple[Score, ...]) -> Score:
         rejected = next((score for score in scores if score.rejected), None)
         if rejected is not None:
@@ -137,6 +148,9 @@ class _Required(_Combined):
         if not 0.0 <= minimum <= 1.0:
             raise ConfigError(f"minimum={minimum!r}: give a score in [0, 1]")
         self.minimum = minimum
+
+    def _settings(self) -> tuple[object, ...]:
+        return (self.minimum,)
 
     @property
     def rejects_only(self) -> bool:
@@ -203,6 +217,11 @@ class _Cascade(BaseEvaluator):
         return "cascade"
 
     @property
+    def identity(self) -> str:
+        stages = ((identity(one.evaluator), one.low, one.high) for one in self.stages)
+        return described(self.name, *(part for stage in stages for part in stage))
+
+    @property
     def parts(self) -> tuple[Evaluator, ...]:
         return tuple(stage.evaluator for stage in self.stages)
 
@@ -256,6 +275,10 @@ class _Guarded(BaseEvaluator):
     @property
     def name(self) -> str:
         return self.evaluator.name
+
+    @property
+    def identity(self) -> str:
+        return described("guarded", identity(self.guards), identity(self.evaluator))
 
     @property
     def parts(self) -> tuple[Evaluator, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from semcache_core.errors import ConfigError, IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, unit
 from semcache_core.models import Candidate, Entry, Query, Score
 
 Neighbours = Callable[[Entry, int], Sequence[float]]
@@ -35,6 +35,10 @@ class KReciprocal(BaseEvaluator):
     @property
     def name(self) -> str:
         return "k_reciprocal"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._k)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(candidate) for candidate in candidates]

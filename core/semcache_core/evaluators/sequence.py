@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from semcache_core.errors import ConfigError, IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, unit
 from semcache_core.models import Candidate, Matrix, Query, Score
 from semcache_core.protocols import Embedder
 
@@ -47,6 +47,10 @@ class SequenceMatch(BaseEvaluator):
     @property
     def name(self) -> str:
         return "sequence"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._embedder.identity, self._weights, self._worst)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         kept = len(self._weights) - 1

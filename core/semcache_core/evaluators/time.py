@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, unit
 from semcache_core.models import Candidate, Query, Score
 from semcache_core.protocols import Clock
 
@@ -39,6 +39,10 @@ class TimeDecay(BaseEvaluator):
     @property
     def name(self) -> str:
         return "time"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._half_life, self._max_age)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         now = self._clock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from semcache_core.evaluators._base import BaseEvaluator
+from semcache_core.evaluators._base import BaseEvaluator, described, identity
 from semcache_core.evaluators._combinations import rejects_only
 from semcache_core.evaluators.distance import plain
 from semcache_core.models import Candidate, Query, Score
@@ -28,6 +28,10 @@ class TurnByTurn(BaseEvaluator):
     @property
     def name(self) -> str:
         return self._evaluator.name
+
+    @property
+    def identity(self) -> str:
+        return described("turns", identity(self._evaluator))
 
     @property
     def parts(self) -> tuple[Evaluator, ...]:

@@ -101,6 +101,10 @@ class Guards(BaseEvaluator):
     def name(self) -> str:
         return "guards"
 
+    @property
+    def identity(self) -> str:
+        return f"guards({', '.join(self.guards)})"
+
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(query.text, candidate.entry.query) for candidate in candidates]
 

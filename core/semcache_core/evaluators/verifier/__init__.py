@@ -17,6 +17,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluators._base import BaseEvaluator, unit
 from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier._features import SIGNS, features
+from semcache_core.keys import digest
 from semcache_core.models import Candidate, Query, Score
 
 
@@ -60,6 +61,10 @@ class Verifier(BaseEvaluator):
     @property
     def name(self) -> str:
         return "verifier"
+
+    @property
+    def identity(self) -> str:
+        return f"verifier({digest(self._model)[:16]})"
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(query.text, candidate) for candidate in candidates]
