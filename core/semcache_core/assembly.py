@@ -10,10 +10,9 @@ from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
-    RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
-from semcache_core.evaluators._base import identity
+from semcache_core.evaluators._base import identity, recommended
 from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.flow import Parts
 from semcache_core.judges import EqualAnswers
@@ -53,7 +52,7 @@ def assemble(
         threshold=threshold,
         max_false_hit_rate=max_false_hit_rate,
         confidence=confidence,
-        default_threshold=RECOMMENDED_THRESHOLD,
+        default_threshold=recommended(judged_by),
         floor=RECOMMENDED_FLOOR,
     )
     chooser = variety.choose if post_process is None else make_chooser(post_process)

@@ -36,7 +36,8 @@ class Building:
     evaluator: str | None = None
     """Its identity, where a policy can depend on it."""
     floor: float = RECOMMENDED_FLOOR
-    threshold: float = RECOMMENDED_THRESHOLD
+    threshold: float | None = RECOMMENDED_THRESHOLD
+    """The evaluator's own, for a policy that names none."""
 
     def path(self, name: str) -> str:
         """A file or folder as the configuration names it, seen from where the program runs."""

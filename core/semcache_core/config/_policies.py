@@ -13,6 +13,7 @@ from semcache_core import policies
 from semcache_core.config._part import Building, Strict, by_name
 from semcache_core.config._values import Fill, Integer, Share, Text, Unit
 from semcache_core.errors import ConfigError, IncompatibleError
+from semcache_core.policies.factory import settled
 from semcache_core.protocols import Policy
 
 
@@ -25,7 +26,7 @@ class Threshold(Strict):
     by_namespace: Mapping[str, Unit] | None = None
 
     def build(self, building: Building) -> Policy:
-        limit = building.threshold if self.threshold is None else self.threshold
+        limit = settled(self.threshold, building.threshold)
         floor = building.floor if self.floor is None else self.floor
         return policies.ThresholdPolicy(limit, floor, self.by_namespace or {})
 
@@ -38,7 +39,7 @@ class Margin(Strict):
     floor: Unit | None = None
 
     def build(self, building: Building) -> Policy:
-        limit = building.threshold if self.threshold is None else self.threshold
+        limit = settled(self.threshold, building.threshold)
         return policies.MarginPolicy(limit, building.floor if self.floor is None else self.floor)
 
 

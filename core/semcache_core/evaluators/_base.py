@@ -38,6 +38,11 @@ class BaseEvaluator(ABC):
         return self.name
 
     @property
+    def recommended_threshold(self) -> float | None:
+        """For a cache that names none. None: the scale says nothing, and one has to be given."""
+        return None
+
+    @property
     def rejects_only(self) -> bool:
         """Whether it can only say no: guards, ages, minimums. Its 1 makes no stored answer right.
 
@@ -80,6 +85,12 @@ class BaseEvaluator(ABC):
 def identity(evaluator: Evaluator) -> str:
     """What an evaluator's scores depend on, as a text; of a foreign one its name."""
     found: str = getattr(evaluator, "identity", evaluator.name)
+    return found
+
+
+def recommended(evaluator: Evaluator) -> float | None:
+    """The evaluator's own threshold; a foreign one may say it as ours do."""
+    found: float | None = getattr(evaluator, "recommended_threshold", None)
     return found
 
 

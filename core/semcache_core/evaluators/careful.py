@@ -38,6 +38,7 @@ class Careful(BaseEvaluator):
     """
 
     blocking = False
+    recommended_threshold = Verifier.recommended_threshold
 
     def __init__(self, guards: Guards, verifier: Verifier) -> None:
         self.guards = guards

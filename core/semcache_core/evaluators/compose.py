@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
 from semcache_core.evaluators import _combinations as may
-from semcache_core.evaluators._base import BaseEvaluator, described, identity, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, identity, recommended, unit
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
@@ -59,6 +59,12 @@ def _leaves(scores: Sequence[Score]) -> tuple[Score, ...]:
     return tuple(leaf for score in scores for leaf in (score.parts or (score,)))
 
 
+def _agreed(evaluators: Sequence[Evaluator]) -> float | None:
+    """What all that compare recommend, if it is one threshold: on one scale they may meet it."""
+    found = {recommended(one) for one in evaluators if not may.rejects_only(one)}
+    return found.pop() if len(found) == 1 else None
+
+
 class _Combined(BaseEvaluator):
     """All parts score all candidates; `_combine` makes one score of theirs."""
 
@@ -81,6 +87,10 @@ class _Combined(BaseEvaluator):
     def _settings(self) -> tuple[object, ...]:
         """What its scores depend on beside its parts."""
         return ()
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return _agreed(self.evaluators)
 
     @property
     def parts(self) -> tuple[Evaluator, ...]:
@@ -121,6 +131,10 @@ class _Weighted(_Combined):
         _require_weights(evaluators, weights)
         may.require_say(evaluators, weights)
         self.weights = tuple(float(weight) / math.fsum(weights) for weight in weights)
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return None
 
     def _settings(self) -> tuple[object, ...]:
         return self.weights
@@ -222,6 +236,10 @@ class _Cascade(BaseEvaluator):
         return described(self.name, *(part for stage in stages for part in stage))
 
     @property
+    def recommended_threshold(self) -> float | None:
+        return _agreed(self.parts)
+
+    @property
     def parts(self) -> tuple[Evaluator, ...]:
         return tuple(stage.evaluator for stage in self.stages)
 
@@ -279,6 +297,10 @@ class _Guarded(BaseEvaluator):
     @property
     def identity(self) -> str:
         return described("guarded", identity(self.guards), identity(self.evaluator))
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return recommended(self.evaluator)
 
     @property
     def parts(self) -> tuple[Evaluator, ...]:

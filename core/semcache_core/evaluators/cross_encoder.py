@@ -29,6 +29,8 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
     2019, "Sentence-BERT", section 4, on why pairs read together are judged better.
     """
 
+    recommended_threshold = 0.9  # a cosine outside of the grey zone, a probability in it
+
     def __init__(
         self,
         model: str | Path | CrossEncoder = DEFAULT_MODEL,

@@ -20,6 +20,8 @@ class KReciprocal(BaseEvaluator):
     a distance strictly below, measured with the entry among its own neighbours, and lost them).
     """
 
+    recommended_threshold = 0.9  # a cosine
+
     def __init__(self, neighbours: Neighbours, k: int = 2) -> None:
         """Raise `ConfigError` for k < 1, `IncompatibleError` without a way to find neighbours."""
         if not callable(neighbours):

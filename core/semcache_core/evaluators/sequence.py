@@ -23,6 +23,8 @@ class SequenceMatch(BaseEvaluator):
     questions outvote a different subject two turns ago.
     """
 
+    recommended_threshold = 0.85
+
     def __init__(
         self,
         embedder: Embedder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from semcache_core.evaluators._base import BaseEvaluator, described, identity
+from semcache_core.evaluators._base import BaseEvaluator, described, identity, recommended
 from semcache_core.evaluators._combinations import rejects_only
 from semcache_core.evaluators.distance import plain
 from semcache_core.models import Candidate, Query, Score
@@ -36,6 +36,10 @@ class TurnByTurn(BaseEvaluator):
     @property
     def parts(self) -> tuple[Evaluator, ...]:
         return (self._evaluator,)
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return recommended(self._evaluator)
 
     @property
     def rejects_only(self) -> bool:

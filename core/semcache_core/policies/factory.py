@@ -22,7 +22,7 @@ def make_policy(
     threshold: float | None = None,
     max_false_hit_rate: float | None = None,
     confidence: float | None = None,
-    default_threshold: float,
+    default_threshold: float | None,
     floor: float = DEFAULT_FLOOR,
     by_namespace: Mapping[str, float] | None = None,
     seed: int | None = None,
@@ -30,9 +30,9 @@ def make_policy(
     """The policy that the arguments ask for.
 
     `spec` is a policy object (then nothing else may be given), one of NAMES, or None: "verified"
-    with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the embedder's own,
-    for a user who names none; `confidence` defaults to 0.95. Raises ConfigError for arguments that
-    contradict one another, naming both.
+    with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the evaluator's own,
+    for a user who names none (None: it has none); `confidence` defaults to 0.95. Raises ConfigError
+    for arguments that contradict one another, naming both.
     """
     fixed: dict[str, object] = {"threshold": threshold, "by_namespace": by_namespace}
     budget: dict[str, object] = {
@@ -52,11 +52,22 @@ def make_policy(
         _alone("policy", spec, fixed)
         return _learning(spec, max_false_hit_rate, confidence, floor, seed)
     _alone("policy", spec or "threshold", budget)
-    limit = default_threshold if threshold is None else threshold
+    limit = settled(threshold, default_threshold)
     if spec == "margin":
         _alone("policy", spec, {"by_namespace": by_namespace})
         return MarginPolicy(limit, floor)
     return ThresholdPolicy(limit, floor, by_namespace or {})
+
+
+def settled(threshold: float | None, default: float | None) -> float:
+    """The threshold that was given, else the evaluator's own. Raises ConfigError without either."""
+    found = default if threshold is None else threshold
+    if found is None:
+        raise ConfigError(
+            "threshold: none was given, and this evaluator's scores have no recommended one; give"
+            " threshold= (semcache evaluate shows what each would serve) or max_false_hit_rate="
+        )
+    return found
 
 
 def _learning(

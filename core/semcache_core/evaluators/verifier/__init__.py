@@ -53,6 +53,7 @@ class Verifier(BaseEvaluator):
     """
 
     blocking = False
+    recommended_threshold = 0.65  # `RECOMMENDED_THRESHOLD`
 
     def __init__(self, coefficients: str | Path | None = None) -> None:
         """Raise `ConfigError` for a file that cannot be read."""
