@@ -13,7 +13,7 @@ from semcache_core import policies
 from semcache_core.config._part import Building, Strict, by_name
 from semcache_core.config._values import Fill, Integer, Share, Text, Unit
 from semcache_core.errors import ConfigError, IncompatibleError
-from semcache_core.policies.factory import settled
+from semcache_core.policies.factory import margin_policy, settled
 from semcache_core.protocols import Policy
 
 
@@ -39,8 +39,8 @@ class Margin(Strict):
     floor: Unit | None = None
 
     def build(self, building: Building) -> Policy:
-        limit = settled(self.threshold, building.threshold)
-        return policies.MarginPolicy(limit, building.floor if self.floor is None else self.floor)
+        floor = building.floor if self.floor is None else self.floor
+        return margin_policy(self.threshold, building.threshold, floor)
 
 
 class _Budget(Strict):

@@ -52,11 +52,18 @@ def make_policy(
         _alone("policy", spec, fixed)
         return _learning(spec, max_false_hit_rate, confidence, floor, seed)
     _alone("policy", spec or "threshold", budget)
-    limit = settled(threshold, default_threshold)
     if spec == "margin":
         _alone("policy", spec, {"by_namespace": by_namespace})
-        return MarginPolicy(limit, floor)
+        return margin_policy(threshold, default_threshold, floor)
+    limit = settled(threshold, default_threshold)
     return ThresholdPolicy(limit, floor, by_namespace or {})
+
+
+def margin_policy(threshold: float | None, default: float | None, floor: float) -> MarginPolicy:
+    """With a threshold on its own scale, or never looser than the evaluator's own threshold."""
+    if threshold is not None:
+        return MarginPolicy(threshold, floor)
+    return MarginPolicy.beside(settled(None, default), floor)
 
 
 def settled(threshold: float | None, default: float | None) -> float:
