@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from semcache_core.errors import EvaluatorError, SemcacheError
 from semcache_core.models import Candidate, Query, Score
@@ -97,6 +98,12 @@ def recommended(evaluator: Evaluator) -> float | None:
 def described(kind: str, *what: object) -> str:
     """An identity: a kind, and the settings or parts that make its scores."""
     return f"{kind}({', '.join(map(str, what))})"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number, and no truth value."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(value)
 
 
 def unit(value: float) -> float:

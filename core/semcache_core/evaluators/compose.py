@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 
 from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
 from semcache_core.evaluators import _combinations as may
-from semcache_core.evaluators._base import BaseEvaluator, described, identity, recommended, unit
+from semcache_core.evaluators._base import (
+    BaseEvaluator,
+    described,
+    identity,
+    is_number,
+    recommended,
+    unit,
+)
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
@@ -148,18 +155,20 @@ class _Weighted(_Combined):
 
 
 def _require_weights(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
+    if isinstance(weights, str) or not isinstance(weights, Sequence):
+        raise ConfigError(f"weights={weights!r}: give a list of numbers, one for each evaluator")
     if len(weights) != len(evaluators):
         raise IncompatibleError(
             f"weights: {len(weights)} of them for {len(evaluators)} evaluators; give one each"
         )
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+    if not all(is_number(weight) and weight >= 0 for weight in weights) or not any(weights):
         raise ConfigError(f"weights={tuple(weights)!r}: they must be positive numbers, or 0")
 
 
 class _Required(_Combined):
     def __init__(self, evaluator: Evaluator, minimum: float) -> None:
         super().__init__("required", [evaluator])
-        if not 0.0 <= minimum <= 1.0:
+        if not is_number(minimum) or not 0.0 <= minimum <= 1.0:
             raise ConfigError(f"minimum={minimum!r}: give a score in [0, 1]")
         self.minimum = minimum
 
@@ -266,6 +275,8 @@ def _require_stages(stages: Sequence[Stage]) -> None:
     for stage in stages:
         if not isinstance(stage, Stage):
             raise ConfigError(f"cascade: {stage!r} was given; give Stage(evaluator, low, high)")
+        if not (is_number(stage.low) and is_number(stage.high)):
+            raise ConfigError(f"cascade: low={stage.low!r}, high={stage.high!r}: give two numbers")
 
 
 def _require_zone(at: int, stage: Stage, *, last: bool) -> None:

@@ -29,8 +29,8 @@ class KReciprocal(BaseEvaluator):
                 f"neighbours={neighbours!r}: it must be a function (entry, k) -> similarities;"
                 " without the entry's k neighbours nothing can be reciprocal"
             )
-        if k < 1:
-            raise ConfigError(f"k={k}: at least 1 neighbour is needed")
+        if not isinstance(k, int) or k < 1:
+            raise ConfigError(f"k={k!r}: at least 1 neighbour is needed")
         self._neighbours = neighbours
         self._k = k
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators._base import BaseEvaluator, described, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, is_number, unit
 from semcache_core.models import Candidate, Query, Score
 from semcache_core.protocols import Clock
 
@@ -30,9 +30,10 @@ class TimeDecay(BaseEvaluator):
     ) -> None:
         """Raise `ConfigError` unless at least one is given and both are positive."""
         given = [seconds for seconds in (half_life, max_age) if seconds is not None]
-        if not given or not all(seconds > 0 for seconds in given):
+        if not given or not all(is_number(seconds) and seconds > 0 for seconds in given):
             raise ConfigError(
-                f"half_life={half_life}, max_age={max_age}: give one or both, in seconds above 0"
+                f"half_life={half_life!r}, max_age={max_age!r}: give one or both,"
+                " as numbers of seconds above 0"
             )
         self._half_life, self._max_age, self._clock = half_life, max_age, clock
 

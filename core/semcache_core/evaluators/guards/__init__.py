@@ -7,7 +7,7 @@ Measured by `benchmarks/quality.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from semcache_core.errors import ConfigError
@@ -126,6 +126,10 @@ def _chosen(guards: str | Sequence[str]) -> tuple[str, ...]:
                 f" or a tuple of names out of {', '.join(FINDERS)}"
             )
         return PRESETS[guards]
+    if not isinstance(guards, Iterable) or not all(isinstance(name, str) for name in guards):
+        raise ConfigError(
+            f"guards={guards!r}: give a preset ({', '.join(PRESETS)}) or a tuple of names"
+        )
     unknown = [name for name in guards if name not in FINDERS]
     if unknown:
         raise ConfigError(
