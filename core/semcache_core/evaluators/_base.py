@@ -102,8 +102,9 @@ def described(kind: str, *what: object) -> str:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite number, and no truth value."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
 
 
 def unit(value: float) -> float:

@@ -155,14 +155,13 @@ class _Weighted(_Combined):
 
 
 def _require_weights(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
-    if isinstance(weights, str) or not isinstance(weights, Sequence):
-        raise ConfigError(f"weights={weights!r}: give a list of numbers, one for each evaluator")
+    usable = isinstance(weights, Sequence) and all(is_number(one) and one >= 0 for one in weights)
+    if not usable or not any(weights):
+        raise ConfigError(f"weights={weights!r}: give positive numbers, or 0, one each")
     if len(weights) != len(evaluators):
         raise IncompatibleError(
             f"weights: {len(weights)} of them for {len(evaluators)} evaluators; give one each"
         )
-    if not all(is_number(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise ConfigError(f"weights={tuple(weights)!r}: they must be positive numbers, or 0")
 
 
 class _Required(_Combined):
