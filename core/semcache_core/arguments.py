@@ -44,6 +44,11 @@ def _has(*names: str) -> Callable[[Any], bool]:
     return lambda value: all(callable(getattr(value, name, None)) for name in names)
 
 
+def _object(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Of a class everything is callable that its objects can do."""
+    return lambda value: not isinstance(value, type) and holds(value)
+
+
 _OPTIONAL = {
     "evaluator",
     "judge",
@@ -57,7 +62,9 @@ _OPTIONAL = {
 }
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
-        "evaluator": _Rule(_has("score", "ascore"), "an Evaluator (semcache_core.evaluators)"),
+        "evaluator": _Rule(
+            _object(_has("score", "ascore")), "an Evaluator's object, as in Cosine()"
+        ),
         "namespace": _Rule(
             lambda value: isinstance(value, str) or callable(value), "a str or a callable"
         ),

@@ -10,9 +10,10 @@ from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
-    RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
+from semcache_core.evaluators._base import identity, recommended
+from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.flow import Parts
 from semcache_core.judges import EqualAnswers
 from semcache_core.learning import Learning
@@ -46,12 +47,13 @@ def assemble(
     """Raises `ConfigError` for arguments that cannot work, `StoreError` for an unusable path."""
     made = make_embedder(embedder)
     judged_by = evaluator if evaluator is not None else default_evaluator(made)
+    require_ranking(judged_by)
     decided_by = make_policy(
         policy,
         threshold=threshold,
         max_false_hit_rate=max_false_hit_rate,
         confidence=confidence,
-        default_threshold=RECOMMENDED_THRESHOLD,
+        default_threshold=recommended(judged_by),
         floor=RECOMMENDED_FLOOR,
     )
     chooser = make_chooser(post_process, temperature=softmax_temperature)
@@ -76,5 +78,5 @@ def assemble(
 def learning_of(parts: Parts, judge: Judge | None) -> Learning:
     """What learns beside these parts; without a judge only equal texts are the same answer."""
     judged_by = judge or EqualAnswers()
-    name, shadow = parts.evaluator.name, parts.shadow
-    return Learning(parts.store, parts.policy, judged_by, parts.recorder, name, shadow=shadow)
+    scored_by, shadow = identity(parts.evaluator), parts.shadow
+    return Learning(parts.store, parts.policy, judged_by, parts.recorder, scored_by, shadow=shadow)

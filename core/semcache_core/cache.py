@@ -41,7 +41,7 @@ class SemanticCache(Lifetime, Serving):
     `path`: a folder; None keeps everything in memory. `embedder`: a model name or path, one of
     our embedders, a LangChain or LlamaIndex embedding, a Chroma embedding function, a callable.
     `threshold` (in [0, 1]) or `max_false_hit_rate` (false hits / hits, in (0, 1)) say how sure a
-    hit must be; with neither, a default measured for the embedder. The threshold is on what the
+    hit must be; with neither, the evaluator's own, where it has one. The threshold is on what the
     evaluator gives: by default a probability that the answer serves, and not a cosine. Labels for
     a budget come from `judge` (`semcache_core.judges`): by default equal texts are the same answer,
     which is strict; models that word answers anew want `SimilarAnswers` or `ModelJudge`.

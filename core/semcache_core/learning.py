@@ -45,7 +45,7 @@ class Learning:
         *,
         shadow: bool = False,
     ) -> None:
-        """`scored_by`: the evaluator, since what was learnt of its scores holds for no other's.
+        """`scored_by`: the evaluator's identity; what was learnt holds for no other's scores.
 
         `shadow`: labels are kept in the record. Those of a cache that serves are no sample, since
         its hits have none.

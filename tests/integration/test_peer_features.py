@@ -113,6 +113,8 @@ def test_a_report(minilm: Any) -> None:
 class AskedModel(BaseEvaluator):
     """What GPTCache calls an LLM verifier: a model says whether the stored answer serves."""
 
+    recommended_threshold = 1.0  # yes or no
+
     def __init__(self, model: StandInChatModel) -> None:
         self.model = model
 

@@ -123,6 +123,36 @@ def test_margin_policy_serves_only_the_best():
     assert policy.decide(QUERY, near).action is Action.REFUSE
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.65, 0.9, 1.0])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.2])
+def test_the_default_margin_is_never_looser_than_the_threshold(threshold, factor):
+    """Whatever the static threshold refuses is refused; a lone perfect match is served."""
+    strict, static = MarginPolicy.beside(threshold), ThresholdPolicy(threshold)
+    values = [n / 20 for n in range(21)]
+    for high in values:
+        for low in [n for n in values if n <= high]:
+            given = [scored(high, key="a"), scored(low, key="b", answer=b"y")]
+            if strict.decide(QUERY, given, factor).action is Action.SERVE:
+                assert static.decide(QUERY, given, factor).action is Action.SERVE
+    assert strict.decide(QUERY, [scored(1.0)]).action is Action.SERVE
+
+
+def test_the_default_margin_asks_for_a_lead():
+    """Above the threshold a near rival still turns a hit into a miss; a far one does not."""
+    policy = make_policy("margin", default_threshold=0.65)
+    assert isinstance(policy, MarginPolicy)
+    near = [scored(0.7, key="a"), scored(0.68, key="b", answer=b"y")]
+    far = [scored(0.7, key="a"), scored(0.5, key="b", answer=b"y")]
+    low = policy.decide(QUERY, [scored(0.6, key="a"), scored(0.0, key="b", answer=b"y")])
+    assert policy.decide(QUERY, near).action is Action.REFUSE
+    assert policy.decide(QUERY, far).action is Action.SERVE
+    assert (low.action, low.why, low.threshold) == (Action.REFUSE, Reason.BELOW, 0.65)
+    with pytest.raises(ConfigError, match="threshold: none was given"):
+        make_policy("margin", default_threshold=None)
+    with pytest.raises(ConfigError, match="least"):
+        MarginPolicy(1.0, least=1.5)
+
+
 def test_a_rival_below_the_floor_still_counts():
     """The floor keeps it from being served, not from showing how near another answer is."""
     close = [scored(0.9, key="a"), scored(0.85, key="b", answer=b"y", similarity=0.4)]
@@ -134,7 +164,7 @@ def test_factory_takes_the_embedders_threshold_unless_told():
     assert make_policy(default_threshold=0.87) == ThresholdPolicy(0.87)
     assert make_policy(threshold=0.9, default_threshold=0.87) == ThresholdPolicy(0.9)
     assert make_policy("margin", threshold=1.1, default_threshold=0.87) == MarginPolicy(1.1)
-    assert make_policy("margin", default_threshold=0.87) == MarginPolicy(0.87)
+    assert make_policy("margin", default_threshold=0.87) == MarginPolicy(0.935, least=0.87)
 
 
 def test_factory_passes_a_policy_through():

@@ -23,6 +23,7 @@ from semcache_core.config._secrets import expanded, is_secret
 from semcache_core.embedders import make_embedder
 from semcache_core.errors import ConfigError
 from semcache_core.evaluators import default_evaluator
+from semcache_core.evaluators._base import identity, recommended
 
 log = logging.getLogger("semcache")
 
@@ -162,7 +163,7 @@ class Loaded:
         for name in ("evaluator", "judge", "policy"):
             if not isinstance(value := given.get(name), str | None):
                 if name == "policy":
-                    building.evaluator = self._scored_by(given.get("evaluator"))
+                    self._scored_by(building, given.get("evaluator"))
                 given[name] = value.build(building)
         if isinstance(config.path, str):
             given["path"] = building.path(config.path)
@@ -197,13 +198,13 @@ class Loaded:
             given["next_cache"] = given["next_cache"].make(kind)
         return kind(**given)
 
-    def _scored_by(self, evaluator: Any) -> str | None:
-        """The evaluator's name, unless the cache's class makes it."""
+    def _scored_by(self, building: Building, evaluator: Any) -> None:
+        """Tell policies of the evaluator, unless the cache's class makes it."""
         made = self.objects.get("evaluator", evaluator)
         if made is None and self.config.conversation == "sequence":
-            return None
-        name: str = (made or default_evaluator(make_embedder(None))).name
-        return name
+            return
+        scorer = made or default_evaluator(make_embedder(None))
+        building.evaluator, building.threshold = identity(scorer), recommended(scorer)
 
     def _embedder(self) -> Any:
         if "embedder" in self.objects:

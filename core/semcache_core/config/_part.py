@@ -34,9 +34,10 @@ class Building:
     folder: Path = field(default_factory=Path)
     """Where file names start from: the configuration's own folder."""
     evaluator: str | None = None
-    """Its name, where a policy can depend on it."""
+    """Its identity, where a policy can depend on it."""
     floor: float = RECOMMENDED_FLOOR
-    threshold: float = RECOMMENDED_THRESHOLD
+    threshold: float | None = RECOMMENDED_THRESHOLD
+    """The evaluator's own, for a policy that names none."""
 
     def path(self, name: str) -> str:
         """A file or folder as the configuration names it, seen from where the program runs."""

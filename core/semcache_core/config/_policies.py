@@ -13,6 +13,7 @@ from semcache_core import policies
 from semcache_core.config._part import Building, Strict, by_name
 from semcache_core.config._values import Fill, Integer, Share, Text, Unit
 from semcache_core.errors import ConfigError, IncompatibleError
+from semcache_core.policies.factory import margin_policy, settled
 from semcache_core.protocols import Policy
 
 
@@ -25,7 +26,7 @@ class Threshold(Strict):
     by_namespace: Mapping[str, Unit] | None = None
 
     def build(self, building: Building) -> Policy:
-        limit = building.threshold if self.threshold is None else self.threshold
+        limit = settled(self.threshold, building.threshold)
         floor = building.floor if self.floor is None else self.floor
         return policies.ThresholdPolicy(limit, floor, self.by_namespace or {})
 
@@ -38,8 +39,8 @@ class Margin(Strict):
     floor: Unit | None = None
 
     def build(self, building: Building) -> Policy:
-        limit = building.threshold if self.threshold is None else self.threshold
-        return policies.MarginPolicy(limit, building.floor if self.floor is None else self.floor)
+        floor = building.floor if self.floor is None else self.floor
+        return margin_policy(self.threshold, building.threshold, floor)
 
 
 class _Budget(Strict):

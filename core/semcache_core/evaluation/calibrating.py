@@ -14,6 +14,8 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluation.examples import Examples
 from semcache_core.evaluation.measuring import Tell, evaluate
 from semcache_core.evaluators import RECOMMENDED_FLOOR, default_evaluator
+from semcache_core.evaluators._base import identity
+from semcache_core.evaluators._combinations import require_ranking
 from semcache_core.learning import Label
 from semcache_core.models import Action, Decision, Query, Reason, Scored
 from semcache_core.policies import (
@@ -34,7 +36,8 @@ class CertifiedThreshold:
 
     calibration: Calibration
     scores_of: Mapping[str, str]
-    """The evaluator's name and the embedder's identity: for others it says nothing."""
+    """The evaluator's identity (guards, coefficients, parts) and the embedder's: for others it says
+    nothing."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Empty: the threshold is one of the evaluator's score. Else of a probability, of which these
     are the weights (`policies.WeighedPolicy`)."""
@@ -100,6 +103,7 @@ def calibrate(
     """
     made = make_embedder(embedder)
     judged = evaluator or default_evaluator(made)
+    require_ranking(judged)
     labels = [one for one in source if isinstance(one, Label)]
     if labels and len(labels) != len(source):
         raise ConfigError("source: give examples or a cache's labels, not both")
@@ -113,7 +117,7 @@ def calibrate(
     cosines, scores, right = zip(*rows, strict=True) if rows else ((), (), ())
     found = calibrate_ranked(cosines, scores, right, max_false_hit_rate, confidence, fill=fill)
     weights = dict(zip(WEIGHTS, found.weights, strict=False))
-    whose = {"evaluator": judged.name, "embedder": made.identity}
+    whose = {"evaluator": identity(judged), "embedder": made.identity}
     return CertifiedThreshold(found.calibration, whose, weights)
 
 

@@ -18,13 +18,14 @@ from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.shares import Share, area, curve
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
-    RECOMMENDED_THRESHOLD,
     default_evaluator,
 )
 from semcache_core.evaluators import evaluate as ranked
+from semcache_core.evaluators._base import recommended
 from semcache_core.evaluators.distance import plain
 from semcache_core.models import Action, Candidate, Entry, Matrix, Query, Scored, Vector
 from semcache_core.policies import ThresholdPolicy
+from semcache_core.policies.factory import settled
 from semcache_core.protocols import Embedder, Evaluator, Learner, Policy
 from semcache_core.stats import Recorder
 
@@ -60,7 +61,7 @@ def evaluate(
         raise ConfigError("examples: none given")
     made = make_embedder(embedder)
     judged = evaluator or default_evaluator(made)
-    asked_by = beside(_policy(policy, threshold))
+    asked_by = beside(_policy(policy, threshold, judged))
     bench = _Bench(made, judged, asked_by, top_k, tell or _silent)
     pairs = [one for one in examples if isinstance(one, Pair)]
     asked = [one for one in examples if isinstance(one, Asked)]
@@ -89,11 +90,10 @@ def _silent(done: int, of: int) -> None:
     pass
 
 
-def _policy(policy: Policy | None, threshold: float | None) -> Policy:
+def _policy(policy: Policy | None, threshold: float | None, evaluator: Evaluator) -> Policy:
     if policy is not None and threshold is not None:
         raise ConfigError(f"policy and threshold={threshold!r}: give one of them")
-    limit = RECOMMENDED_THRESHOLD if threshold is None else threshold
-    return policy or ThresholdPolicy(limit, RECOMMENDED_FLOOR)
+    return policy or ThresholdPolicy(settled(threshold, recommended(evaluator)), RECOMMENDED_FLOOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from semcache_core.errors import IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.errors import ConfigError, IncompatibleError
+from semcache_core.evaluators._base import BaseEvaluator, is_number, unit
 from semcache_core.models import Candidate, Query, Score
 
 Zone = tuple[float, float]
@@ -20,6 +20,8 @@ class GreyZoneEvaluator(BaseEvaluator):
 
     def __init__(self, grey_zone: Zone) -> None:
         """Raise `IncompatibleError` for a zone that no similarity lies in."""
+        if not isinstance(grey_zone, Sequence) or not [*map(is_number, grey_zone)] == [True, True]:
+            raise ConfigError(f"grey_zone={grey_zone!r}: give two similarities, (low, high)")
         low, high = grey_zone
         if not -1.0 <= low < high <= 1.0:
             raise IncompatibleError(

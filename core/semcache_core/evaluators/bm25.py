@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from threading import Lock
 
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, is_number, unit
 from semcache_core.evaluators.guards._text import analyse
 from semcache_core.models import Candidate, Query, Score
 
@@ -26,10 +26,12 @@ class BM25(BaseEvaluator):
 
     def __init__(self, *, k1: float = 1.2, b: float = 0.75, remembered: int = 10_000) -> None:
         """Raise `ConfigError` unless k1 >= 0, 0 <= b <= 1 and remembered >= 1."""
-        if k1 < 0 or not 0 <= b <= 1 or remembered < 1:
-            raise ConfigError(
-                f"k1={k1}, b={b}, remembered={remembered}: k1 >= 0, 0 <= b <= 1, >= 1"
-            )
+        if not is_number(k1) or k1 < 0:
+            raise ConfigError(f"k1={k1!r}: give a number of at least 0")
+        if not is_number(b) or not 0 <= b <= 1:
+            raise ConfigError(f"b={b!r}: give a number from 0 to 1")
+        if not isinstance(remembered, int) or isinstance(remembered, bool) or remembered < 1:
+            raise ConfigError(f"remembered={remembered!r}: give a whole number of at least 1")
         self._k1, self._b, self._remembered = k1, b, remembered
         self._seen: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._holding: Counter[str] = Counter()
@@ -39,6 +41,10 @@ class BM25(BaseEvaluator):
     @property
     def name(self) -> str:
         return "bm25"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._k1, self._b, self._remembered)
 
     def observe(self, questions: Sequence[str]) -> None:
         """Count stored questions, each once."""

@@ -9,6 +9,7 @@ from semcache_core.evaluators.guards import Guards, wording
 from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.models import Candidate, Query, Score
+from semcache_core.protocols import Evaluator
 
 FRAME = 2
 """Words on each side by which a look-alike differs: one frame, another name or value in it.
@@ -37,14 +38,23 @@ class Careful(BaseEvaluator):
     """
 
     blocking = False
+    recommended_threshold = Verifier.recommended_threshold
 
     def __init__(self, guards: Guards, verifier: Verifier) -> None:
         self.guards = guards
         self.verifier = verifier
 
     @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return (self.guards, self.verifier)
+
+    @property
     def name(self) -> str:
         return self.verifier.name
+
+    @property
+    def identity(self) -> str:
+        return f"careful({self.guards.identity}, {self.verifier.identity})"
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         pairs = [pair_of(query.text, one.entry.query or "") for one in candidates]

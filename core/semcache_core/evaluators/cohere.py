@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from semcache_core.errors import ConfigError, MissingDependency
+from semcache_core.evaluators._base import described, is_number
 from semcache_core.evaluators._grey import GreyZoneEvaluator, Zone
 from semcache_core.models import Candidate, Query
 
@@ -45,13 +46,21 @@ class CohereEvaluator(GreyZoneEvaluator):
             raise ConfigError(f"against={against!r}: use 'question' or 'answer'")
         if against == "answer" and answer is None:
             raise ConfigError("against='answer' needs answer=, a function from payload to text")
-        self._model = model
+        if not is_number(timeout) or timeout <= 0:
+            raise ConfigError(f"timeout={timeout!r}: give seconds above 0")
+        if not isinstance(retries, int) or retries < 0:
+            raise ConfigError(f"retries={retries!r}: give a whole number of at least 0")
+        self._model, self._against = model, against
         self._answer = answer if against == "answer" else None
         self._client = client or _client(api_key, base_url, timeout, retries)
 
     @property
     def name(self) -> str:
         return "cohere"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._model, self._against, self.grey_zone)
 
     def _judge(self, query: Query, candidates: Sequence[Candidate]) -> list[float]:
         documents = [self._document(one) for one in candidates]
@@ -61,6 +70,9 @@ class CohereEvaluator(GreyZoneEvaluator):
         found = {result.index: float(result.relevance_score) for result in response.results}
         if found.keys() != set(range(len(documents))):
             raise ValueError(f"{len(documents)} documents were sent, {sorted(found)} came back")
+        odd = [value for value in found.values() if not 0.0 <= value <= 1.0]
+        if odd:
+            raise ValueError(f"a relevance of {odd[0]} came back; it lies in [0, 1]")
         return [found[i] for i in range(len(documents))]
 
     def _document(self, candidate: Candidate) -> str:

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators import _combinations as may
+from semcache_core.evaluators._base import (
+    BaseEvaluator,
+    described,
+    identity,
+    is_number,
+    recommended,
+    unit,
+)
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
@@ -58,11 +66,19 @@ def _leaves(scores: Sequence[Score]) -> tuple[Score, ...]:
     return tuple(leaf for score in scores for leaf in (score.parts or (score,)))
 
 
+def _agreed(evaluators: Sequence[Evaluator]) -> float | None:
+    """What all that compare recommend, if it is one threshold: on one scale they may meet it."""
+    found = {recommended(one) for one in evaluators if not may.rejects_only(one)}
+    return found.pop() if len(found) == 1 else None
+
+
 class _Combined(BaseEvaluator):
     """All parts score all candidates; `_combine` makes one score of theirs."""
 
     def __init__(self, name: str, evaluators: Sequence[Evaluator]) -> None:
-        _require_parts(name, evaluators)
+        may.require_parts(name, evaluators)
+        if name != "any_of":
+            may.require_one_set_of_guards(name, evaluators)
         self._name = name
         self.evaluators = tuple(evaluators)
         self.blocking = any(getattr(part, "blocking", True) for part in evaluators)
@@ -70,6 +86,26 @@ class _Combined(BaseEvaluator):
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def identity(self) -> str:
+        return described(self._name, *map(identity, self.evaluators), *self._settings())
+
+    def _settings(self) -> tuple[object, ...]:
+        """What its scores depend on beside its parts."""
+        return ()
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return _agreed(self.evaluators)
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return self.evaluators
+
+    @property
+    def rejects_only(self) -> bool:
+        return all(map(may.rejects_only, self.evaluators))
 
     @abstractmethod
     def _combine(self, scores: tuple[Score, ...]) -> Score: ...
@@ -80,18 +116,6 @@ class _Combined(BaseEvaluator):
         return [replace(self._combine(row), parts=_leaves(row)) for row in rows]
 
 
-def _require_parts(name: str, evaluators: Sequence[Evaluator]) -> None:
-    if not evaluators:
-        raise ConfigError(f"{name}: no evaluators given; it needs at least one")
-    for evaluator in evaluators:
-        if not isinstance(evaluator, Evaluator):
-            raise ConfigError(f"{name}: {evaluator!r} is not an evaluator")
-    if sum(evaluator.name == "guards" for evaluator in evaluators) > 1:
-        raise IncompatibleError(
-            f"{name}: more than one set of guards; name all guards in one, as a tuple"
-        )
-
-
 class _AllOf(_Combined):
     def _combine(self, scores: tuple[Score, ...]) -> Score:
         worst = min(scores, key=lambda score: (not score.rejected, score.value))
@@ -99,6 +123,10 @@ class _AllOf(_Combined):
 
 
 class _AnyOf(_Combined):
+    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+        super().__init__("any_of", evaluators)
+        may.require_alternatives(evaluators)
+
     def _combine(self, scores: tuple[Score, ...]) -> Score:
         best = max(scores, key=lambda score: (not score.rejected, score.value))
         return Score(best.value, self.name, best.reason, best.rejected)
@@ -108,7 +136,15 @@ class _Weighted(_Combined):
     def __init__(self, evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
         super().__init__("weighted", evaluators)
         _require_weights(evaluators, weights)
+        may.require_say(evaluators, weights)
         self.weights = tuple(float(weight) / math.fsum(weights) for weight in weights)
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return None
+
+    def _settings(self) -> tuple[object, ...]:
+        return self.weights
 
     def _combine(self, scores: tuple[Score, ...]) -> Score:
         rejected = next((score for score in scores if score.rejected), None)
@@ -119,20 +155,28 @@ class _Weighted(_Combined):
 
 
 def _require_weights(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> None:
+    usable = isinstance(weights, Sequence) and all(is_number(one) and one >= 0 for one in weights)
+    if not usable or not any(weights):
+        raise ConfigError(f"weights={weights!r}: give positive numbers, or 0, one each")
     if len(weights) != len(evaluators):
         raise IncompatibleError(
             f"weights: {len(weights)} of them for {len(evaluators)} evaluators; give one each"
         )
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise ConfigError(f"weights={tuple(weights)!r}: they must be positive numbers, or 0")
 
 
 class _Required(_Combined):
     def __init__(self, evaluator: Evaluator, minimum: float) -> None:
         super().__init__("required", [evaluator])
-        if not 0.0 <= minimum <= 1.0:
+        if not is_number(minimum) or not 0.0 <= minimum <= 1.0:
             raise ConfigError(f"minimum={minimum!r}: give a score in [0, 1]")
         self.minimum = minimum
+
+    def _settings(self) -> tuple[object, ...]:
+        return (self.minimum,)
+
+    @property
+    def rejects_only(self) -> bool:
+        return True
 
     def _combine(self, scores: tuple[Score, ...]) -> Score:
         [score] = scores
@@ -157,7 +201,7 @@ def all_of(*evaluators: Evaluator) -> BaseEvaluator:
 
 def any_of(*evaluators: Evaluator) -> BaseEvaluator:
     """The maximum: one is enough. Rejected only if all reject."""
-    return _AnyOf("any_of", evaluators)
+    return _AnyOf(evaluators)
 
 
 def weighted(evaluators: Sequence[Evaluator], weights: Sequence[float]) -> BaseEvaluator:
@@ -173,12 +217,19 @@ class Stage:
     low: float = 0.0
     """At or below it the candidate does not go on: the stage's score stands."""
     high: float = 1.0
-    """At or above it the same; the last stage's score always stands."""
+    """At or above it the same; the last stage's score always stands.
+
+    What can only reject (guards, ages, minimums) hands on all that it lets pass, whatever this is.
+    """
 
 
 class _Cascade(BaseEvaluator):
     def __init__(self, stages: Sequence[Stage]) -> None:
-        _require_parts("cascade", [stage.evaluator for stage in stages])
+        _require_stages(stages)
+        evaluators = [stage.evaluator for stage in stages]
+        may.require_parts("cascade", evaluators)
+        may.require_one_set_of_guards("cascade", evaluators)
+        may.require_stages(evaluators)
         for at, stage in enumerate(stages, 1):
             _require_zone(at, stage, last=at == len(stages))
         self.stages = tuple(stages)
@@ -186,6 +237,19 @@ class _Cascade(BaseEvaluator):
     @property
     def name(self) -> str:
         return "cascade"
+
+    @property
+    def identity(self) -> str:
+        stages = ((identity(one.evaluator), one.low, one.high) for one in self.stages)
+        return described(self.name, *(part for stage in stages for part in stage))
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return _agreed(self.parts)
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return tuple(stage.evaluator for stage in self.stages)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         said: list[list[Score]] = [[] for _ in candidates]
@@ -201,7 +265,17 @@ class _Cascade(BaseEvaluator):
 
 
 def _unsure(score: Score, stage: Stage) -> bool:
-    return not score.rejected and stage.low < score.value < stage.high
+    if score.rejected or score.value <= stage.low:
+        return False
+    return score.value < stage.high or may.rejects_only(stage.evaluator)
+
+
+def _require_stages(stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        if not isinstance(stage, Stage):
+            raise ConfigError(f"cascade: {stage!r} was given; give Stage(evaluator, low, high)")
+        if not (is_number(stage.low) and is_number(stage.high)):
+            raise ConfigError(f"cascade: low={stage.low!r}, high={stage.high!r}: give two numbers")
 
 
 def _require_zone(at: int, stage: Stage, *, last: bool) -> None:
@@ -219,7 +293,9 @@ def cascade(*stages: Stage) -> BaseEvaluator:
 
 class _Guarded(BaseEvaluator):
     def __init__(self, guards: Evaluator, evaluator: Evaluator) -> None:
-        _require_parts("guarded", (guards, evaluator))
+        may.require_parts("guarded", (guards, evaluator))
+        may.require_one_set_of_guards("guarded", (guards, evaluator))
+        may.require_guards_first(guards, evaluator)
         self.guards = guards
         self.evaluator = evaluator
         self.blocking = getattr(evaluator, "blocking", True)
@@ -227,6 +303,22 @@ class _Guarded(BaseEvaluator):
     @property
     def name(self) -> str:
         return self.evaluator.name
+
+    @property
+    def identity(self) -> str:
+        return described("guarded", identity(self.guards), identity(self.evaluator))
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return recommended(self.evaluator)
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return (self.guards, self.evaluator)
+
+    @property
+    def rejects_only(self) -> bool:
+        return may.rejects_only(self.evaluator)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         rows = [[one] for one in _scores(self.guards, query, candidates)]

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from semcache_core.errors import ConfigError, MissingDependency
+from semcache_core.evaluators._base import described
 from semcache_core.evaluators._grey import GreyZoneEvaluator, Zone
 from semcache_core.models import Candidate, Query
 
@@ -27,6 +28,8 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
     run by onnxruntime. Reimers and Gurevych
     2019, "Sentence-BERT", section 4, on why pairs read together are judged better.
     """
+
+    recommended_threshold = 0.9  # a cosine outside of the grey zone, a probability in it
 
     def __init__(
         self,
@@ -50,6 +53,10 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
     def name(self) -> str:
         return "cross_encoder"
 
+    @property
+    def identity(self) -> str:
+        return described(self.name, _called(self._spec), self._backend, self.grey_zone)
+
     def _judge(self, query: Query, candidates: Sequence[Candidate]) -> list[float]:
         pairs = [(query.text, one.entry.query or "") for one in candidates]
         # The tokenizers of transformers keep state between calls: one thread at a time.
@@ -69,6 +76,14 @@ class CrossEncoderEvaluator(GreyZoneEvaluator):
                 ) from error
             self._model = _on(self._backend, CrossEncoder(str(self._spec)))
         return self._model
+
+
+def _called(model: Any) -> str:
+    """A name or a folder as given; of a loaded model what its configuration says it is."""
+    if isinstance(model, str | Path):
+        return str(model)
+    config = getattr(getattr(model, "model", None), "config", None)
+    return str(getattr(config, "_name_or_path", "") or type(model).__qualname__)
 
 
 def _on(backend: str, encoder: Any) -> Any:

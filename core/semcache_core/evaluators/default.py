@@ -13,7 +13,7 @@ from semcache_core.evaluators.turns import TurnByTurn
 from semcache_core.evaluators.verifier import Verifier
 from semcache_core.protocols import Embedder
 
-RECOMMENDED_THRESHOLD = 0.65
+RECOMMENDED_THRESHOLD = Verifier.recommended_threshold
 """For `default_evaluator` with all-MiniLM-L6-v2, read off `benchmarks/quality.py`.
 
 For traffic whose questions differ in a name or a value only (slots), 0.85 is the place to start.
@@ -21,7 +21,7 @@ For traffic whose questions differ in a name or a value only (slots), 0.85 is th
 RECOMMENDED_FLOOR = 0.65
 """Cosine similarity below which a candidate is not worth scoring, for the same model."""
 
-RECOMMENDED_CONVERSATION = 0.85
+RECOMMENDED_CONVERSATION = SequenceMatch.recommended_threshold
 """What `SequenceMatch` must give for a conversation, the weighted mean of its turns' cosines."""
 RECOMMENDED_TURN = 0.7
 """What each earlier turn's cosine must reach."""

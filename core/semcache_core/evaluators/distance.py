@@ -14,6 +14,7 @@ class Cosine(BaseEvaluator):
     """The similarity the index found, in [0, 1]; negative ones are 0."""
 
     blocking = False
+    recommended_threshold = 0.9
 
     @property
     def name(self) -> str:
@@ -27,6 +28,7 @@ class L2(BaseEvaluator):
     """1 - d / 2 for the Euclidean distance d of the unit vectors, in [0, 2]: d^2 = 2 - 2 cos."""
 
     blocking = False
+    recommended_threshold = 0.776  # a cosine of 0.9
 
     @property
     def name(self) -> str:
@@ -44,6 +46,7 @@ class Exact(BaseEvaluator):
     """1 for the same text up to case, spaces, punctuation and Unicode form, else 0."""
 
     blocking = False
+    recommended_threshold = 1.0
 
     @property
     def name(self) -> str:

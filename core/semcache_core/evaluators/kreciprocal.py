@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from semcache_core.errors import ConfigError, IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, unit
 from semcache_core.models import Candidate, Entry, Query, Score
 
 Neighbours = Callable[[Entry, int], Sequence[float]]
@@ -20,6 +20,8 @@ class KReciprocal(BaseEvaluator):
     a distance strictly below, measured with the entry among its own neighbours, and lost them).
     """
 
+    recommended_threshold = 0.9  # a cosine
+
     def __init__(self, neighbours: Neighbours, k: int = 2) -> None:
         """Raise `ConfigError` for k < 1, `IncompatibleError` without a way to find neighbours."""
         if not callable(neighbours):
@@ -27,14 +29,18 @@ class KReciprocal(BaseEvaluator):
                 f"neighbours={neighbours!r}: it must be a function (entry, k) -> similarities;"
                 " without the entry's k neighbours nothing can be reciprocal"
             )
-        if k < 1:
-            raise ConfigError(f"k={k}: at least 1 neighbour is needed")
+        if not isinstance(k, int) or k < 1:
+            raise ConfigError(f"k={k!r}: at least 1 neighbour is needed")
         self._neighbours = neighbours
         self._k = k
 
     @property
     def name(self) -> str:
         return "k_reciprocal"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._k)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(candidate) for candidate in candidates]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from semcache_core.errors import ConfigError, IncompatibleError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, is_number, unit
 from semcache_core.models import Candidate, Matrix, Query, Score
 from semcache_core.protocols import Embedder
 
@@ -23,6 +23,8 @@ class SequenceMatch(BaseEvaluator):
     questions outvote a different subject two turns ago.
     """
 
+    recommended_threshold = 0.85
+
     def __init__(
         self,
         embedder: Embedder,
@@ -34,11 +36,13 @@ class SequenceMatch(BaseEvaluator):
             raise IncompatibleError(
                 f"embedder={embedder!r}: earlier turns are compared by meaning, which needs one"
             )
-        if not weights or not all(math.isfinite(w) and w > 0 for w in weights):
-            raise ConfigError(f"weights={tuple(weights)!r}: give positive numbers, newest first")
+        if not isinstance(weights, Sequence) or not all(is_number(w) and w > 0 for w in weights):
+            raise ConfigError(f"weights={weights!r}: give positive numbers, newest first")
+        if not weights:
+            raise ConfigError("weights=(): give at least one, the question's own")
         if list(weights) != sorted(weights, reverse=True):
             raise ConfigError(f"weights={tuple(weights)!r}: the newest must weigh most")
-        if not 0.0 <= worst <= 1.0:
+        if not is_number(worst) or not 0.0 <= worst <= 1.0:
             raise ConfigError(f"worst={worst!r}: give a similarity in [0, 1]")
         self._worst = worst
         self._embedder = embedder
@@ -47,6 +51,10 @@ class SequenceMatch(BaseEvaluator):
     @property
     def name(self) -> str:
         return "sequence"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._embedder.identity, self._weights, self._worst)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         kept = len(self._weights) - 1

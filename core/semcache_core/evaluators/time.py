@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from semcache_core.errors import ConfigError
-from semcache_core.evaluators._base import BaseEvaluator, unit
+from semcache_core.evaluators._base import BaseEvaluator, described, is_number, unit
 from semcache_core.models import Candidate, Query, Score
 from semcache_core.protocols import Clock
 
@@ -19,6 +19,7 @@ class TimeDecay(BaseEvaluator):
     """
 
     blocking = False
+    rejects_only = True  # age says nothing of the question: a fresh answer is not a fitting one
 
     def __init__(
         self,
@@ -29,15 +30,20 @@ class TimeDecay(BaseEvaluator):
     ) -> None:
         """Raise `ConfigError` unless at least one is given and both are positive."""
         given = [seconds for seconds in (half_life, max_age) if seconds is not None]
-        if not given or not all(seconds > 0 for seconds in given):
+        if not given or not all(is_number(seconds) and seconds > 0 for seconds in given):
             raise ConfigError(
-                f"half_life={half_life}, max_age={max_age}: give one or both, in seconds above 0"
+                f"half_life={half_life!r}, max_age={max_age!r}: give one or both,"
+                " as numbers of seconds above 0"
             )
         self._half_life, self._max_age, self._clock = half_life, max_age, clock
 
     @property
     def name(self) -> str:
         return "time"
+
+    @property
+    def identity(self) -> str:
+        return described(self.name, self._half_life, self._max_age)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         now = self._clock()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from semcache_core.evaluators._base import BaseEvaluator
+from semcache_core.evaluators._base import BaseEvaluator, described, identity, recommended
+from semcache_core.evaluators._combinations import rejects_only
 from semcache_core.evaluators.distance import plain
 from semcache_core.models import Candidate, Query, Score
 from semcache_core.protocols import Embedder, Evaluator
@@ -27,6 +28,22 @@ class TurnByTurn(BaseEvaluator):
     @property
     def name(self) -> str:
         return self._evaluator.name
+
+    @property
+    def identity(self) -> str:
+        return described("turns", identity(self._evaluator))
+
+    @property
+    def parts(self) -> tuple[Evaluator, ...]:
+        return (self._evaluator,)
+
+    @property
+    def recommended_threshold(self) -> float | None:
+        return recommended(self._evaluator)
+
+    @property
+    def rejects_only(self) -> bool:
+        return rejects_only(self._evaluator)
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> Sequence[Score]:
         if _single(query):

@@ -22,7 +22,7 @@ def make_policy(
     threshold: float | None = None,
     max_false_hit_rate: float | None = None,
     confidence: float | None = None,
-    default_threshold: float,
+    default_threshold: float | None,
     floor: float = DEFAULT_FLOOR,
     by_namespace: Mapping[str, float] | None = None,
     seed: int | None = None,
@@ -30,11 +30,11 @@ def make_policy(
     """The policy that the arguments ask for.
 
     `spec` is a policy object (then nothing else may be given), one of NAMES, or None: "verified"
-    with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the embedder's own,
-    for a user who names none; `floor` is for policies that do not learn. Those that do have a lower
-    one, as labels tell better what is too far (CLINC150 at 5%: 39% hits instead of 31%).
-    `confidence` defaults to 0.95. Raises ConfigError for arguments that contradict one another,
-    naming both.
+    with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the evaluator's own,
+    for a user who names none (None: it has none); `floor` is for policies that do not learn. Those
+    that do have a lower one, as labels tell better what is too far (CLINC150 at 5%: 39% hits instead
+    of 31%). `confidence` defaults to 0.95. Raises ConfigError for arguments that contradict one
+    another, naming both.
     """
     fixed: dict[str, object] = {"threshold": threshold, "by_namespace": by_namespace}
     budget: dict[str, object] = {
@@ -54,11 +54,29 @@ def make_policy(
         _alone("policy", spec, fixed)
         return _learning(spec, max_false_hit_rate, confidence, seed)
     _alone("policy", spec or "threshold", budget)
-    limit = default_threshold if threshold is None else threshold
     if spec == "margin":
         _alone("policy", spec, {"by_namespace": by_namespace})
-        return MarginPolicy(limit, floor)
+        return margin_policy(threshold, default_threshold, floor)
+    limit = settled(threshold, default_threshold)
     return ThresholdPolicy(limit, floor, by_namespace or {})
+
+
+def margin_policy(threshold: float | None, default: float | None, floor: float) -> MarginPolicy:
+    """With a threshold on its own scale, or never looser than the evaluator's own threshold."""
+    if threshold is not None:
+        return MarginPolicy(threshold, floor)
+    return MarginPolicy.beside(settled(None, default), floor)
+
+
+def settled(threshold: float | None, default: float | None) -> float:
+    """The threshold that was given, else the evaluator's own. Raises ConfigError without either."""
+    found = default if threshold is None else threshold
+    if found is None:
+        raise ConfigError(
+            "threshold: none was given, and this evaluator's scores have no recommended one; give"
+            " threshold= (semcache evaluate shows what each would serve) or max_false_hit_rate="
+        )
+    return found
 
 
 def _learning(

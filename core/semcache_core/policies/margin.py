@@ -48,17 +48,29 @@ def margin(scored: Sequence[Scored], same: SameAnswer = same_payload) -> float:
 class MarginPolicy:
     """Serve the best candidate when s1 + (s1 - s_diff) is at least `threshold`, in [0, 2].
 
-    `same` compares two entries' answers: by payload, or by a judge handed in. See `margin` for
-    the formula and its source. Raises ConfigError.
+    `least`, in [0, 1], is what s1 must reach, however far behind the others are. `same` compares
+    two entries' answers: by payload, or by a judge handed in. See `margin` for the formula and its
+    source. Raises ConfigError.
     """
 
     threshold: float
     floor: float = DEFAULT_FLOOR
     same: SameAnswer = same_payload
+    least: float = 0.0
+
+    @classmethod
+    def beside(cls, threshold: float, floor: float = DEFAULT_FLOOR) -> MarginPolicy:
+        """One that serves nothing which a static `threshold` on s1, in [0, 1], would refuse.
+
+        Half way from it to 1 is where a candidate without a margin is served; a lead makes up for
+        the rest. A lone perfect match always passes.
+        """
+        return cls((1.0 + number("threshold", threshold, 0.0, 1.0)) / 2, floor, least=threshold)
 
     def __post_init__(self) -> None:
         number("threshold", self.threshold, 0.0, 2.0)
         number("floor", self.floor, 0.0, 1.0)
+        number("least", self.least, 0.0, 1.0)
 
     def decide(self, query: Query, scored: Sequence[Scored], factor: float = 1.0) -> Decision:
         """`factor` scales the threshold, up to at most 2: above 1 is stricter."""
@@ -69,6 +81,10 @@ class MarginPolicy:
         order = (usable[0], *(s for s in servable(scored, -1.0) if s is not usable[0]))
         value, limit = margin(order, self.same), scaled(self.threshold, factor, 2.0)
         text = f"value with margin {value:.3f} against the threshold {limit:.3f}"
+        least = scaled(self.least, factor, 1.0)
+        if usable[0].value < least:
+            text = f"value {usable[0].value:.3f} against the least of {least:.3f}"
+            return Decision(Action.REFUSE, text, threshold=least, why=Reason.BELOW)
         if value < limit:
             return Decision(Action.REFUSE, text, threshold=limit, why=Reason.BELOW)
         return Decision(Action.SERVE, text, usable[:1], limit, Reason.SEMANTIC)

@@ -7,7 +7,7 @@ Measured by `benchmarks/quality.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from semcache_core.errors import ConfigError
@@ -96,6 +96,7 @@ class Guards(BaseEvaluator):
     """
 
     blocking = False
+    rejects_only = True
 
     def __init__(self, guards: str | Sequence[str] = "safe") -> None:
         """Raise `ConfigError` for an unknown preset or guard."""
@@ -106,6 +107,10 @@ class Guards(BaseEvaluator):
     @property
     def name(self) -> str:
         return "guards"
+
+    @property
+    def identity(self) -> str:
+        return f"guards({', '.join(self.guards)})"
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(query.text, candidate.entry.query) for candidate in candidates]
@@ -137,6 +142,10 @@ def _chosen(guards: str | Sequence[str]) -> tuple[str, ...]:
                 f" or a tuple of names out of {', '.join(FINDERS)}"
             )
         return PRESETS[guards]
+    if not isinstance(guards, Iterable) or not all(isinstance(name, str) for name in guards):
+        raise ConfigError(
+            f"guards={guards!r}: give a preset ({', '.join(PRESETS)}) or a tuple of names"
+        )
     unknown = [name for name in guards if name not in FINDERS]
     if unknown:
         raise ConfigError(

@@ -17,6 +17,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluators._base import BaseEvaluator, unit
 from semcache_core.evaluators.guards._pair import Pair, pair_of
 from semcache_core.evaluators.verifier._features import SIGNS, features
+from semcache_core.keys import digest
 from semcache_core.models import Candidate, Query, Score
 
 
@@ -52,6 +53,7 @@ class Verifier(BaseEvaluator):
     """
 
     blocking = False
+    recommended_threshold = 0.65  # `RECOMMENDED_THRESHOLD`
 
     def __init__(self, coefficients: str | Path | None = None) -> None:
         """Raise `ConfigError` for a file that cannot be read."""
@@ -60,6 +62,10 @@ class Verifier(BaseEvaluator):
     @property
     def name(self) -> str:
         return "verifier"
+
+    @property
+    def identity(self) -> str:
+        return f"verifier({digest(self._model)[:16]})"
 
     def _score(self, query: Query, candidates: Sequence[Candidate]) -> list[Score]:
         return [self._one(query.text, candidate) for candidate in candidates]
