@@ -32,8 +32,8 @@ def make_policy(
     `spec` is a policy object (then nothing else may be given), one of NAMES, or None: "verified"
     with a `max_false_hit_rate`, otherwise "threshold". `default_threshold` is the evaluator's own,
     for a user who names none (None: it has none); `floor` is for policies that do not learn. Those
-    that do have a lower one, as labels tell better what is too far (CLINC150 at 5%: 39% hits instead
-    of 31%). `confidence` defaults to 0.95. Raises ConfigError for arguments that contradict one
+    that do have a lower one, as labels tell better what is too far (CLINC150 at 5%: 39% hits, not
+    31%). `confidence` defaults to 0.95. Raises ConfigError for arguments that contradict one
     another, naming both.
     """
     fixed: dict[str, object] = {"threshold": threshold, "by_namespace": by_namespace}
