@@ -170,10 +170,11 @@ def calibrate(
 def _kept(where: str, parts: Parts) -> list[Label]:
     """The labels in a cache's record, of these parts' scores."""
     from semcache_core.cli._record import opened
+    from semcache_core.evaluators._base import identity
     from semcache_core.labels import kept_as, unpacked
 
     with opened(where) as record:
-        made_by, kept = record.meta("embedder"), record.meta(kept_as(parts.evaluator.name))
+        made_by, kept = record.meta("embedder"), record.meta(kept_as(identity(parts.evaluator)))
     if made_by and made_by != parts.embedder.identity:
         raise ConfigError(f"embedder: this cache's is {made_by}, not {parts.embedder.identity}")
     if not kept:
