@@ -316,8 +316,7 @@ def _inspected(folder: Path, record: EntryStore, embedder: str) -> str:
             return "its building was interrupted"
         if state.record not in ("", record.meta("id") or ""):
             return "it was made from another record"
-        newer = max(0, record.figures().seq - state.seq)
-        inspect(index, record, state.scopes, state.seq, newer)
+        inspect(index, record, state.scopes, state.seq)
     except ChromaFailed as error:
         return str(error)
     finally:

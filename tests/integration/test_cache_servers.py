@@ -55,7 +55,7 @@ def opened(url: str, entries: str, **options: Any) -> SemanticCache:
     return SemanticCache(url=url, entries=entries, **(given | options))
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> float:
+def until(condition: Callable[[], object], seconds: float = 120.0) -> float:
     """Wait for what another process does; returns how long it took."""
     begun = time.monotonic()
     while not condition():

@@ -40,7 +40,7 @@ def top(store: Store, i: int) -> str | None:
     return found[0].entry.key if found else None
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not condition():

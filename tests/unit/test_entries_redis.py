@@ -42,7 +42,7 @@ def url(running: tuple[str, Server | None]) -> str:
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what comes about by itself."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)

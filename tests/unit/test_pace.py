@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from semcache_core.indexes.pace import Pace
 
 
@@ -20,6 +22,17 @@ def test_searches_make_the_pieces_small_and_the_pauses_long() -> None:
     assert pace.left() > 0
     pace.begin(hurry=True)
     assert pace.batch == alone
+
+
+def test_a_slow_step_is_not_paid_for_with_a_long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a disk held up for half a minute held up no search: the pause is a second."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace = Pace()
+    pace.searched = now
+    pace.begin(hurry=False)
+    now += 30.0
+    assert pace.done(0.0, idle=5.0) == 1.0
 
 
 def test_failures_in_a_row_are_tried_again_ever_later() -> None:

@@ -18,15 +18,15 @@ class Useless(IndexFailed):
     """The index is not to be tested and tried again: it has to be made anew."""
 
 
-def inspect(
-    index: LargeIndex, record: EntryStore, scopes: Iterable[str], seq: int, newer: int
-) -> None:
-    """Raise `Useless` for an index that lacks vectors, or does not find those it has.
-
-    It is complete up to `seq`, and the record has about `newer` entries more.
+def inspect(index: LargeIndex, record: EntryStore, scopes: Iterable[str], seq: int) -> None:
+    """Raise `Useless` for an index that is complete up to `seq` and yet lacks vectors, or does not
+    find those it has.
     """
-    expected = sum(record.count(scope) for scope in scopes) - newer
-    if index.count() < _FEWEST * expected:
+    counted = sum(record.count(scope) for scope in scopes)
+    # By the log, and in this order: what is counted may have been committed a moment ago, and not
+    # have reached any memory of this process.
+    newer = max(0, record.figures().seq - seq)
+    if index.count() < _FEWEST * (counted - newer):
         raise Useless(f"the index has fewer than {_FEWEST:.0%} of the record's vectors")
     oldest = (entry for scope in scopes for entry in islice(record.scope(scope), SAMPLE))
     expect(index, [entry for entry in islice(oldest, SAMPLE) if entry.seq <= seq])

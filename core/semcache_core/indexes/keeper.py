@@ -237,7 +237,7 @@ class Keeper:
         if len(changes) == _LINES or batch != relevant:
             return 0.0
         if self.serving is None and held.seq >= (self._goal or 0):
-            inspect(held.index, self._record, held.scopes, held.seq, len(self._tails))
+            inspect(held.index, self._record, held.scopes, held.seq)
             self._serve(held)
         if held.index.bloated():
             return self._rebuild(held.scopes)

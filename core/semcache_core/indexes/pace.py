@@ -8,6 +8,8 @@ _BATCH, _SMALL_BATCH = 64, 16
 _SEARCHING = 0.25
 """Seconds after a search in which another one is to be expected."""
 _YIELDING = 3.0
+_YIELDED = 1.0
+"""Seconds a pause for searches lasts at most: what a slow disk held up did not hold up searches."""
 _LONGEST = 60.0
 
 
@@ -15,7 +17,7 @@ class Pace:
     """Chroma holds the interpreter's lock while it writes.
 
     So while there are searches, the pieces are small, and three times as long as each took it
-    pauses, unless in a hurry.
+    pauses, a second at most, unless in a hurry.
     """
 
     def __init__(self) -> None:
@@ -41,7 +43,8 @@ class Pace:
         """The step went well; seconds until the next, for one that would wait for `pause`."""
         self._failures = 0
         if self._gentle and pause < idle:
-            return self.later(max(pause, _YIELDING * (time.monotonic() - self._begun)))
+            took = time.monotonic() - self._begun
+            return self.later(max(pause, min(_YIELDING * took, _YIELDED)))
         return pause
 
     def failed(self, retry: float) -> float:

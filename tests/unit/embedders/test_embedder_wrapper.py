@@ -62,7 +62,7 @@ class Native(Recorder):
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread does."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.001)
@@ -70,7 +70,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 async def auntil(condition: Callable[[], bool]) -> None:
     """As `until`, letting the loop run."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         await asyncio.sleep(0.001)
