@@ -19,9 +19,7 @@ class Useless(IndexFailed):
 
 
 def inspect(index: LargeIndex, record: EntryStore, scopes: Iterable[str], seq: int) -> None:
-    """Raise `Useless` for an index that is complete up to `seq` and yet lacks vectors, or does not
-    find those it has.
-    """
+    """Raise `Useless` for an index that lacks vectors up to `seq`, or does not find its own."""
     counted = sum(record.count(scope) for scope in scopes)
     # By the log, and in this order: what is counted may have been committed a moment ago, and not
     # have reached any memory of this process.
