@@ -8,6 +8,7 @@ Measured by `benchmarks/quality.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 from semcache_core.errors import ConfigError
@@ -36,36 +37,35 @@ from semcache_core.evaluators.guards import (
     roles,
     substitution,
 )
+from semcache_core.evaluators.guards._guard import Guard
 from semcache_core.evaluators.guards._pair import Pair, pair_of
+from semcache_core.evaluators.guards._text import Text, noted
 from semcache_core.models import Candidate, Query, Score
 
-Finder = Callable[[Pair], str]
-"""Returns the reason to reject, or ""."""
-
-FINDERS: Mapping[str, Finder] = MappingProxyType(
+FINDERS: Mapping[str, Guard] = MappingProxyType(
     {
-        "language": language.differ,
-        "numbers": numbers.differ,
-        "dates": dates.differ,
-        "rhythm": rhythm.differ,
-        "bounds": bounds.differ,
-        "quotes": quotes.differ,
-        "quantifiers": quantifiers.differ,
-        "identifiers": identifiers.differ,
-        "negation": negation.differ,
-        "antonyms": antonyms.differ,
-        "kinds": kinds.differ,
-        "names": names.differ,
-        "roles": roles.differ,
-        "places": places.differ,
-        "comparisons": comparisons.differ,
-        "prepositions": prepositions.differ,
-        "owners": owners.differ,
-        "questions": questions.differ,
-        "orders": orders.differ,
-        "substitution": substitution.differ,
-        "constraints": constraints.differ,
-        "additions": additions.differ,
+        "language": Guard(language.differ, language.touched),
+        "numbers": Guard(numbers.differ, numbers.touched),
+        "dates": Guard(dates.differ, dates.touched),
+        "rhythm": Guard(rhythm.differ, rhythm.touched, both=True),
+        "bounds": Guard(bounds.differ, bounds.touched, both=True),
+        "quotes": Guard(quotes.differ, quotes.touched, both=True),
+        "quantifiers": Guard(quantifiers.differ, quantifiers.touched),
+        "identifiers": Guard(identifiers.differ, identifiers.touched),
+        "negation": Guard(negation.differ, negation.touched),
+        "antonyms": Guard(antonyms.differ, antonyms.touched),
+        "kinds": Guard(kinds.differ, kinds.touched, both=True),
+        "names": Guard(names.differ, names.touched, both=True),
+        "roles": Guard(roles.differ, roles.touched, reorders=True),
+        "places": Guard(places.differ, places.touched, reorders=True),
+        "comparisons": Guard(comparisons.differ, comparisons.touched),
+        "prepositions": Guard(prepositions.differ, prepositions.touched, both=True),
+        "owners": Guard(owners.differ, owners.touched),
+        "questions": Guard(questions.differ),
+        "orders": Guard(orders.differ),
+        "substitution": Guard(substitution.differ),
+        "constraints": Guard(constraints.differ),
+        "additions": Guard(additions.differ),
     }
 )
 _SOFT = frozenset({"orders", "names", "substitution", "constraints", "additions"})
@@ -84,8 +84,15 @@ strict: also any word that is added to or left out of a question, which costs pa
 def findings(query: str, stored: str) -> dict[str, str]:
     """Every guard's reason to reject the pair, by guard; empty for a pair without differences."""
     pair = pair_of(query, stored)
-    found = ((name, find(pair)) for name, find in FINDERS.items())
+    found = ((name, guard.differ(pair)) for name, guard in FINDERS.items())
     return {name: reason for name, reason in found if reason}
+
+
+@noted
+def _marks(text: Text) -> int:
+    """The bits, by place in `FINDERS`, of the guards that the text touches."""
+    guards = enumerate(FINDERS.values())
+    return sum([1 << i for i, guard in guards if guard.touched and guard.touched(text)])
 
 
 class Guards(BaseEvaluator):
@@ -101,7 +108,7 @@ class Guards(BaseEvaluator):
     def __init__(self, guards: str | Sequence[str] = "safe") -> None:
         """Raise `ConfigError` for an unknown preset or guard."""
         self.guards = _chosen(guards)
-        self._finders = tuple(FINDERS[name] for name in self.guards)
+        self._concerned = lru_cache(maxsize=4_096)(partial(_concerned, self.guards))
         self._passed = Score(1.0, self.name)
 
     @property
@@ -128,10 +135,24 @@ class Guards(BaseEvaluator):
         return self._reason(pair_of(query, stored))
 
     def _reason(self, pair: Pair) -> str:
-        for find in self._finders:
-            if reason := find(pair):
+        a, b = _marks(pair.a), _marks(pair.b)
+        same = not (pair.diff_a or pair.diff_b)
+        for differ in self._concerned(a | b, a & b, same):
+            if reason := differ(pair):
                 return reason
         return ""
+
+
+def _concerned(
+    names: Sequence[str], either: int, both: int, same: bool
+) -> tuple[Callable[[Pair], str], ...]:
+    """What of these guards is to be shown a pair whose texts have these marks, in order."""
+    places = {name: place for place, name in enumerate(FINDERS)}
+    return tuple(
+        FINDERS[name].differ
+        for name in names
+        if FINDERS[name].concerns(1 << places[name], either, both, same=same)
+    )
 
 
 def _chosen(guards: str | Sequence[str]) -> tuple[str, ...]:

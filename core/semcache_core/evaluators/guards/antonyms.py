@@ -33,6 +33,18 @@ def differ(pair: Pair) -> str:
     return f"opposites: {found[0]} / {found[1]}" if found else _worst(pair)
 
 
+def touched(text: Text) -> bool:
+    """Whether a word of it may have an opposite."""
+    return any(map(_polar, text.every))
+
+
+@lru_cache(maxsize=65_536)
+def _polar(word: str) -> bool:
+    table = _table()
+    turns = any(stem(form) in table for form in (word, *_bases(word)))
+    return turns or word in _LEAST or any(map(_unprefixed, (word, *_bases(word))))
+
+
 _LEAST = frozenset({"worst", "least"})
 
 

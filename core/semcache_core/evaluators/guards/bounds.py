@@ -20,6 +20,10 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _LONG = 2_000
+_SIGNS = frozenset({"than", "least", "most", "exceeding"}) | frozenset(
+    {"over", "above", "under", "below", "up", "within"}
+)
+"""One of these is in all that `_BOUND` finds, and to look for them costs little."""
 
 
 def differ(pair: Pair) -> str:
@@ -30,8 +34,15 @@ def differ(pair: Pair) -> str:
     return f"bounds differ: {' '.join(sorted(a))} / {' '.join(sorted(b))}"
 
 
+def touched(text: Text) -> bool:
+    """Whether it names a bound."""
+    return bool(_bounds(text))
+
+
 @noted
 def _bounds(text: Text) -> frozenset[str]:
+    if text.said.isdisjoint(_SIGNS):
+        return frozenset()
     return frozenset(
         "at least" if match["least"] else "at most" for match in _BOUND.finditer(text.raw[:_LONG])
     )

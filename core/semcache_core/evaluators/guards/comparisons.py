@@ -28,6 +28,11 @@ def differ(pair: Pair) -> str:
     return ""
 
 
+def touched(text: Text) -> bool:
+    """Whether it compares."""
+    return _compares(text)
+
+
 @noted
 def _compares(text: Text) -> bool:
     return "than" in text.every and _THAN.search(text.raw[:_LONG]) is not None

@@ -29,6 +29,7 @@ _PERIODS = frozenset(
 )
 _WHICH = frozenset({"last", "next", "previous", "coming", "past", "following", "this"})
 _CALENDAR = frozenset({"month", "weekday"})
+_SAID = _NOW | _WHEN | _WHICH
 
 
 def differ(pair: Pair) -> str:
@@ -45,12 +46,19 @@ def differ(pair: Pair) -> str:
     return ""
 
 
+def touched(text: Text) -> bool:
+    """Whether it names a date other than today."""
+    return bool(_dates(text) - {"now"})
+
+
 def _said(dates: frozenset[str]) -> str:
     return ", ".join(sorted(dates)) or "none"
 
 
 @noted
 def _dates(text: Text) -> frozenset[str]:
+    if text.said.isdisjoint(_SAID) and text.kinds.isdisjoint(_CALENDAR):
+        return frozenset()
     pairs = zip(text.words, (None, *text.words), strict=False)
     return frozenset(date for word, before in pairs for date in _date(word, before))
 

@@ -16,6 +16,8 @@ _LOOKED_AT = 2_000
 
 _FORMULA = re.compile(r"[=^]|\d\s*[+*\u00d7\u00f7<>]\s*[\da-z(]|\d\s+[-/]\s+\d")
 _SIGN = re.compile(r"(?<=[\w)\s])[-+*/^=<>\u00d7\u00f7](?=[\s\w(])")
+_ODD = re.compile(r"[-+*/^=<>\u00d7\u00f7\\]")
+"""What formulas and escapes have, and few other texts."""
 _ESCAPE = re.compile(r"\\[A-Za-z]")
 
 
@@ -25,6 +27,11 @@ def differ(pair: Pair) -> str:
     if a == b:
         return _signs_differ(pair)
     return f"identifiers differ: {_said(a - b)} / {_said(b - a)}"
+
+
+def touched(text: Text) -> bool:
+    """Whether it has an identifier, or a sign of a formula."""
+    return bool(_identifiers(text) or _signs(text))
 
 
 def _signs_differ(pair: Pair) -> str:
@@ -37,6 +44,8 @@ def _signs_differ(pair: Pair) -> str:
 
 @noted
 def _signs(text: Text) -> tuple[str, ...]:
+    if _ODD.search(text.raw) is None:
+        return ()
     raw = text.raw[:_LOOKED_AT]
     escapes = tuple(_ESCAPE.findall(raw))
     return escapes or (tuple(_SIGN.findall(raw)) if _FORMULA.search(raw) else ())
@@ -44,7 +53,8 @@ def _signs(text: Text) -> tuple[str, ...]:
 
 @noted
 def _identifiers(text: Text) -> frozenset[str]:
-    return frozenset(_bare(word.text) for word in text.words if _is_identifier(word.text))
+    odd = [word.text for word in text.words if not word.text.isalpha()]
+    return frozenset([_bare(word) for word in odd if _is_identifier(word)])
 
 
 def _bare(word: str) -> str:
@@ -53,9 +63,7 @@ def _bare(word: str) -> str:
 
 
 def _is_identifier(word: str) -> bool:
-    if word.isalpha() or len(word) > _LONG:
-        return False
-    return _IDENTIFIER.fullmatch(word) is not None
+    return len(word) <= _LONG and _IDENTIFIER.fullmatch(word) is not None
 
 
 def _said(words: frozenset[str]) -> str:

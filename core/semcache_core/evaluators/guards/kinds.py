@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from semcache_core.evaluators.guards._pair import Pair, Words
-from semcache_core.evaluators.guards._text import Text, noted
+from semcache_core.evaluators.guards._text import Text
 
 
 def differ(pair: Pair) -> str:
     """A kind of which each text names a member that the other does not."""
-    if _kinds(pair.a).isdisjoint(_kinds(pair.b)):
+    if pair.a.kinds.isdisjoint(pair.b.kinds):
         return ""
     a, b = _members(pair.diff_a), _members(pair.diff_b)
     for kind in a.keys() & b.keys():
@@ -16,9 +16,9 @@ def differ(pair: Pair) -> str:
     return ""
 
 
-@noted
-def _kinds(text: Text) -> frozenset[str]:
-    return frozenset([kind for word in text.content for kind in word.kinds])
+def touched(text: Text) -> bool:
+    """Whether it names a member of a kind."""
+    return bool(text.kinds)
 
 
 def _members(words: Words) -> dict[str, str]:

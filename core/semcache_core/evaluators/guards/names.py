@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from semcache_core.evaluators.guards._pair import Pair, Words, said
+from semcache_core.evaluators.guards._text import Text
 
 
 def differ(pair: Pair) -> str:
@@ -12,6 +13,11 @@ def differ(pair: Pair) -> str:
     """
     a, b = _names(pair.left_a), _names(pair.left_b)
     return f"names differ: {said(a)} / {said(b)}" if a and b else ""
+
+
+def touched(text: Text) -> bool:
+    """Whether it has a name."""
+    return any(word.name for word in text.content)
 
 
 def _names(words: Words) -> Words:

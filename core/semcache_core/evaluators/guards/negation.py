@@ -31,6 +31,11 @@ def differ(pair: Pair) -> str:
     return f"negated in one only: {', '.join(sorted(words))}"
 
 
+def touched(text: Text) -> bool:
+    """Whether it is negated."""
+    return text.negated
+
+
 def _negative_in_itself(plain: Text, negated: Text) -> bool:
     """Not by a word that a short negated text turns round: "I forgot it", "I did not forget it"."""
     said = plain.every | plain.stems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._quantities import Quantity
+from semcache_core.evaluators.guards._text import Text
 
 
 def differ(pair: Pair) -> str:
@@ -15,6 +16,11 @@ def differ(pair: Pair) -> str:
     if units_a and units_b:
         return f"units differ: {', '.join(sorted(units_a))} / {', '.join(sorted(units_b))}"
     return ""
+
+
+def touched(text: Text) -> bool:
+    """Whether it names a quantity or a unit."""
+    return bool(text.quantities or text.units)
 
 
 def _said(quantities: list[Quantity]) -> str:

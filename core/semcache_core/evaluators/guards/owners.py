@@ -13,6 +13,7 @@ _DEFINES = re.compile(
 )
 _MINE = frozenset({"my", "mine", "our", "ours"})
 _YOURS = frozenset({"your", "yours"})
+_OWN = _MINE | _YOURS
 
 
 def differ(pair: Pair) -> str:
@@ -20,6 +21,11 @@ def differ(pair: Pair) -> str:
     if (_mine(pair.a) and _yours(pair.b)) or (_yours(pair.a) and _mine(pair.b)):
         return "whose: my / your"
     return _defined(pair)
+
+
+def touched(text: Text) -> bool:
+    """Whether it speaks of the asker's, or of the one asked."""
+    return not text.said.isdisjoint(_OWN)
 
 
 def _defined(pair: Pair) -> str:

@@ -22,6 +22,7 @@ _COMMUTE = frozenset(
 _ORDINALS = frozenset(["second", "third", "fourth", "fifth", "sixth", "tenth", "next"])
 _DIGITS = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
 _FIRST_TO_TENTH = _ORDINALS - {"next"} | {"first", "seventh", "eighth", "ninth"}
+_RANKING = _ORDINALS | _FIRST_TO_TENTH | _DIGITS.keys()
 _UNITS_BEFORE = frozenset({"per", "every", "each", "a", "one", "million"})
 _AT = frozenset({"in", "at", "near", "around", "for", "of"})
 _WHO = frozenset({"who", "whom"})
@@ -39,6 +40,13 @@ def differ(pair: Pair) -> str:
     )
 
 
+def touched(text: Text) -> bool:
+    """Whether it ranks, says here, or asks which or who; words change places in any text."""
+    return bool(
+        _ranks(text) or _ordinals(text) or "here" in text.every or _unhelped(text) or _wanted(text)
+    )
+
+
 def _elsewhere(pair: Pair) -> str:
     """Here in one text, a name behind "in" or "at" in the other."""
     for one, other, left in ((pair.a, pair.b, pair.left_b), (pair.b, pair.a, pair.left_a)):
@@ -50,6 +58,8 @@ def _elsewhere(pair: Pair) -> str:
 
 
 def _exchanged(pair: Pair) -> str:
+    if pair.diff_a or pair.diff_b:
+        return ""
     a, b = _tokens(pair.a), _tokens(pair.b)
     if len(a) != len(b) or a == b:
         return ""
@@ -85,6 +95,8 @@ def _said(words: frozenset[str]) -> str:
 @noted
 def _ranks(text: Text) -> frozenset[str]:
     """Ordinals before a superlative; "the third of May" is a date's matter."""
+    if text.said.isdisjoint(_RANKING):
+        return frozenset()
     tokens = _tokens(text)
     return frozenset(
         one
@@ -102,6 +114,8 @@ def _numbered(pair: Pair) -> str:
 @noted
 def _ordinals(text: Text) -> frozenset[str]:
     """Ordinals that stand before something; not the second that "per" and numbers count."""
+    if text.said.isdisjoint(_RANKING):
+        return frozenset()
     tokens = [_DIGITS.get(token, token) for token in _tokens(text)]
     return frozenset(
         one
@@ -130,6 +144,8 @@ def _unhelped(text: Text) -> tuple[tuple[str, ...], bool] | None:
 
     "Which teams did Ajax beat" has the words of "which teams beat Ajax".
     """
+    if text.said.isdisjoint(_WHICH):
+        return None
     tokens = _tokens(text)
     if not tokens or tokens[0] not in _WHICH:
         return None
@@ -139,6 +155,8 @@ def _unhelped(text: Text) -> tuple[tuple[str, ...], bool] | None:
 
 @noted
 def _wanted(text: Text) -> str:
+    if text.said.isdisjoint(_WHO):
+        return ""
     tokens = _tokens(text)
     if len(tokens) < 3 or tokens[0] not in _WHO:
         return ""

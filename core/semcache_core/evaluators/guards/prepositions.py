@@ -44,6 +44,11 @@ def differ(pair: Pair) -> str:
     return _switched(pair)
 
 
+def touched(text: Text) -> bool:
+    """Whether something stands behind a preposition that others exclude."""
+    return bool(_objects(text) or _particles(text))
+
+
 def _excluding(a: frozenset[str], b: frozenset[str]) -> str:
     if not a.isdisjoint(b):
         return ""
@@ -83,5 +88,7 @@ def _switched(pair: Pair) -> str:
 
 @noted
 def _particles(text: Text) -> frozenset[str]:
+    if text.said.isdisjoint(_PARTICLES):
+        return frozenset()
     said = frozenset(text.raw.lower().replace("?", " ").replace(".", " ").split())
     return frozenset[str]() if said.isdisjoint(_SWITCHES) else said & _PARTICLES

@@ -27,14 +27,21 @@ def differ(pair: Pair) -> str:
     return "only in one text: only" if _limited(pair.a) != _limited(pair.b) else ""
 
 
+def touched(text: Text) -> bool:
+    """Whether it has a quantifier."""
+    return bool(_quantified(text)) or _limited(text)
+
+
 @noted
 def _quantified(text: Text) -> frozenset[str]:
+    if text.said.isdisjoint(_CLASSES):
+        return frozenset()
     return frozenset(_CLASSES[word] for word in _spoken(text) if word in _CLASSES)
 
 
 @noted
 def _limited(text: Text) -> bool:
-    return not _ONLY.isdisjoint(_spoken(text))
+    return not (text.said.isdisjoint(_ONLY) or _ONLY.isdisjoint(_spoken(text)))
 
 
 def _spoken(text: Text) -> frozenset[str]:

@@ -12,6 +12,7 @@ _QUOTED = re.compile(
     r"|(?<![^\s(])'([^']{1,200})'(?![^\s).,;:?!])"
 )
 _LONG = 2_000
+_MARK = re.compile("[\"'\u201c\u00ab]")
 
 
 def differ(pair: Pair) -> str:
@@ -22,11 +23,18 @@ def differ(pair: Pair) -> str:
     return f"quoted: {_said(a - b)} / {_said(b - a)}"
 
 
+def touched(text: Text) -> bool:
+    """Whether it quotes."""
+    return bool(_quoted(text))
+
+
 def _said(quotes: frozenset[str]) -> str:
     return ", ".join(sorted(quote[:40] for quote in quotes)) or "none"
 
 
 @noted
 def _quoted(text: Text) -> frozenset[str]:
+    if _MARK.search(text.raw) is None:
+        return frozenset()
     found = (next(filter(None, match.groups())) for match in _QUOTED.finditer(text.raw[:_LONG]))
     return frozenset(" ".join(quote.lower().strip(" .,;!?").split()) for quote in found)

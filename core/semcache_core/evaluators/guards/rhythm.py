@@ -30,8 +30,7 @@ _WORDS = re.compile(
     r"|serving|person|item|user|order|trip))\b",
     re.IGNORECASE,
 )
-
-_SIGNS = ("ly", "annual", "per", "each", "every")
+_SIGNS = frozenset({*_ADVERBS, "per", "each", "every"})
 """One of these is in all that `_WORDS` finds, and to look for them costs little."""
 
 
@@ -43,11 +42,15 @@ def differ(pair: Pair) -> str:
     return f"rhythm differs: {', '.join(sorted(a))} / {', '.join(sorted(b))}"
 
 
+def touched(text: Text) -> bool:
+    """Whether it names a rhythm."""
+    return bool(_rhythms(text))
+
+
 @noted
 def _rhythms(text: Text) -> frozenset[str]:
-    raw = text.raw[:_LONG].lower()
-    if not any(sign in raw for sign in _SIGNS):
+    if text.said.isdisjoint(_SIGNS):
         return frozenset()
-    found = _WORDS.finditer(raw)
+    found = _WORDS.finditer(text.raw[:_LONG].lower())
     named = (_ADVERBS.get(one["adverb"] or "", one["of"]) for one in found)
     return frozenset("year" if name == "annum" else name for name in named)

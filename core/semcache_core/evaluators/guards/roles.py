@@ -27,9 +27,19 @@ def differ(pair: Pair) -> str:
     return _reversed(pair) or _exchanged(pair) or _turned(pair)
 
 
+def touched(text: Text) -> bool:
+    """Whether it says a direction, or what is done to me; words change places in any text."""
+    return bool(_directions(text)) or not _ME.isdisjoint(text.said)
+
+
 def _symmetric(pair: Pair) -> bool:
-    words = _lexicon.labelled("relations.txt")["symmetric"]
-    return not words.isdisjoint(pair.a.every & pair.b.every)
+    return not _either_way(pair.a).isdisjoint(_either_way(pair.b))
+
+
+@noted
+def _either_way(text: Text) -> frozenset[str]:
+    """Words of it that hold the same of two things in either order: "between", "and"."""
+    return text.every & _lexicon.labelled("relations.txt")["symmetric"]
 
 
 def _reversed(pair: Pair) -> str:
@@ -49,6 +59,8 @@ def _said(words: frozenset[str]) -> str:
 @noted
 def _directions(text: Text) -> dict[str, Sides]:
     """Each marker with the stems of the content words around it."""
+    if text.said.isdisjoint(_MARKERS):
+        return {}
     words = _told(text)
     return {
         word.text: (_run(words[:at][::-1]), _run(words[at + 1 :]))
@@ -73,6 +85,8 @@ def _run(words: Sequence[Word]) -> frozenset[str]:
 
 def _exchanged(pair: Pair) -> str:
     """As in "dog bites man", "man bites dog": two words in each other's place."""
+    if pair.diff_a or pair.diff_b:
+        return ""
     a, b = _told(pair.a), _told(pair.b)
     if len(a) != len(b):
         return ""
