@@ -85,15 +85,19 @@ def _crowded(
     """
     if len(pairs) < 2 or all(looks.rejected for looks in guarded):
         return [False] * len(pairs)
-    differing = [
-        one.similarity >= NEAR and _lookalike(pair, rejected=looks.rejected)
-        for pair, one, looks in zip(pairs, candidates, guarded, strict=True)
-    ]
-    crowd = sum(differing)
-    return [crowd > differs for differs in differing]
+    differing: list[int] = []
+    for at, (pair, one, looks) in enumerate(zip(pairs, candidates, guarded, strict=True)):
+        if one.similarity >= NEAR and _lookalike(pair, rejected=looks.rejected):
+            differing.append(at)
+            if len(differing) > 1:  # so that each has another one beside it
+                break
+    return [differing not in ([], [at]) for at in range(len(pairs))]
 
 
 def _lookalike(pair: Pair, *, rejected: bool) -> bool:
-    if len(pair.left_a) > FRAME or len(pair.left_b) > FRAME:
+    # What is left is at most what differs, and to find it costs more.
+    if len(pair.diff_a) > FRAME and len(pair.left_a) > FRAME:
+        return False
+    if len(pair.diff_b) > FRAME and len(pair.left_b) > FRAME:
         return False
     return rejected or bool(wording.unequal(pair))

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semcache_core.errors import ConfigError
+from semcache_core.evaluation import traps
 from semcache_core.evaluators.guards import FINDERS, PRESETS, Guards, findings
+from semcache_core.evaluators.guards._asked import asked
+from semcache_core.evaluators.guards._text import analyse
 
 DIFFERENT = [
     ("numbers", "the 10 best films", "the 12 best films"),
@@ -255,6 +258,31 @@ def test_presets_grow() -> None:
     off, core, safe, strict = (set(PRESETS[n]) for n in ("off", "core", "safe", "strict"))
     assert off < core < safe < strict == set(FINDERS)
     assert Guards("off").reason("the 10 best", "the 12 best") == ""
+
+
+def test_no_guard_is_left_out_that_would_reject() -> None:
+    """Pairs are shown only to the guards that they concern, and yet none gets by."""
+    strict = Guards("strict")
+    pairs = [*traps(), *traps(harder=True)]
+    texts = [(pair.query, pair.stored) for pair in pairs] + [(a, b) for _, a, b in DIFFERENT]
+    crossed = [(a, texts[i * 7 % len(texts)][1]) for i, (a, _) in enumerate(texts)]
+    for a, b in texts + crossed:
+        found = list(findings(a, b).values())
+        assert strict.reason(a, b) == (found[0] if found else ""), (a, b)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("the whole story", ""),
+        ("however it goes", ""),
+        ("whats it worth", "what"),
+        ("hows it", "how"),
+    ],
+)
+def test_what_asks_is_a_whole_word(text: str, kind: str) -> None:
+    """In "whole" nobody asks for a person; "whats" asks what something is."""
+    assert asked(analyse(text)) == kind
 
 
 @pytest.mark.parametrize("wrong", ["sfae", ("numbers", "nombers")])

@@ -8,7 +8,7 @@ Measured by `benchmarks/quality.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 
 from semcache_core.errors import ConfigError
@@ -47,20 +47,22 @@ FINDERS: Mapping[str, Guard] = MappingProxyType(
         "language": Guard(language.differ, language.touched),
         "numbers": Guard(numbers.differ, numbers.touched),
         "dates": Guard(dates.differ, dates.touched),
-        "rhythm": Guard(rhythm.differ, rhythm.touched, both=True),
-        "bounds": Guard(bounds.differ, bounds.touched, both=True),
+        "rhythm": Guard(rhythm.differ, rhythm.touched, rhythm.WORDS, both=True),
+        "bounds": Guard(bounds.differ, bounds.touched, bounds.WORDS, both=True),
         "quotes": Guard(quotes.differ, quotes.touched, both=True),
-        "quantifiers": Guard(quantifiers.differ, quantifiers.touched),
+        "quantifiers": Guard(quantifiers.differ, quantifiers.touched, quantifiers.WORDS),
         "identifiers": Guard(identifiers.differ, identifiers.touched),
         "negation": Guard(negation.differ, negation.touched),
         "antonyms": Guard(antonyms.differ, antonyms.touched),
         "kinds": Guard(kinds.differ, kinds.touched, both=True),
         "names": Guard(names.differ, names.touched, both=True),
-        "roles": Guard(roles.differ, roles.touched, reorders=True),
-        "places": Guard(places.differ, places.touched, reorders=True),
-        "comparisons": Guard(comparisons.differ, comparisons.touched),
-        "prepositions": Guard(prepositions.differ, prepositions.touched, both=True),
-        "owners": Guard(owners.differ, owners.touched),
+        "roles": Guard(roles.differ, roles.touched, roles.WORDS, reorders=True),
+        "places": Guard(places.differ, places.touched, places.WORDS, reorders=True),
+        "comparisons": Guard(comparisons.differ, comparisons.touched, comparisons.WORDS),
+        "prepositions": Guard(
+            prepositions.differ, prepositions.touched, prepositions.WORDS, both=True
+        ),
+        "owners": Guard(owners.differ, owners.touched, owners.WORDS),
         "questions": Guard(questions.differ),
         "orders": Guard(orders.differ),
         "substitution": Guard(substitution.differ),
@@ -91,8 +93,31 @@ def findings(query: str, stored: str) -> dict[str, str]:
 @noted
 def _marks(text: Text) -> int:
     """The bits, by place in `FINDERS`, of the guards that the text touches."""
-    guards = enumerate(FINDERS.values())
-    return sum([1 << i for i, guard in guards if guard.touched and guard.touched(text)])
+    hints, hinted = _hints(), 0
+    for word in text.said:
+        hinted |= hints.get(word, 0)
+    return sum([bit for bit, touched in _candidates(hinted) if touched(text)])
+
+
+@cache
+def _hints() -> dict[str, int]:
+    """The words that guards name, each with their bits."""
+    found: dict[str, int] = {}
+    for place, guard in enumerate(FINDERS.values()):
+        for word in guard.words:
+            found[word] = found.get(word, 0) | 1 << place
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def _candidates(hinted: int) -> tuple[tuple[int, Callable[[Text], bool]], ...]:
+    """Who has to look at a text that says words of these guards, each with its bit."""
+    guards = ((1 << place, guard) for place, guard in enumerate(FINDERS.values()))
+    return tuple(
+        (bit, guard.touched)
+        for bit, guard in guards
+        if guard.touched and (hinted & bit or not guard.words)
+    )
 
 
 class Guards(BaseEvaluator):

@@ -15,8 +15,8 @@ _WORDS = re.compile(
     rf"|what\s*(?:is|are|was|were|'s)\s+(?:the\s+)?(?:reasons?|causes?))"
     rf"|how\s+(?P<degree>many|much|long|often|frequently|far|old|tall|big|large|fast|quickly|deep"
     rf"|heavy|late|early|soon|hot|cold|wide)"
-    rf"|(?P<how>how)|(?P<when>when)(?=\s*{_BE})|(?P<where>where)(?=\s*{_BE})"
-    rf"|(?P<who>who|whom|whose)|(?P<what>what|which)(?P<of>(?:\W+\w+){{0,5}}))",
+    rf"|(?P<how>hows?)\b|(?P<when>when)(?=\s*{_BE})|(?P<where>where)(?=\s*{_BE})"
+    rf"|(?P<who>who|whos|whom|whose)\b|(?P<what>whats?|which)\b(?P<of>(?:\W+\w+){{0,5}}))",
     re.IGNORECASE,
 )
 _NOUNS = (
@@ -55,6 +55,12 @@ _MODALS = (
     ),
     ("is", r"(?:is|are|was|were|do|does|did|has|have|had|will|would)\b"),
 )
+_VERB = re.compile(r"[A-Za-z]+")
+_ASKING_VERBS = frozenset(
+    ["must", "do", "does", "did", "am", "is", "are", "was", "were", "should", "ought", "can"]
+) | frozenset(["could", "may", "has", "have", "had", "will", "would"])
+"""One of `_MODALS` begins with each."""
+_MAY_ASK = re.compile(r"wh|how", re.IGNORECASE)
 _POLAR = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _MODALS)
 
 
@@ -67,11 +73,14 @@ def asked(text: Text) -> str:
     polar = _polar(raw, start)
     if polar:
         return polar
-    match = _interrogative(raw)
+    match = _interrogative(raw) if _MAY_ASK.search(raw) else None
     return _kind(match) if match else ""
 
 
 def _polar(raw: str, start: int) -> str:
+    verb = _VERB.match(raw, start)
+    if verb is None or verb[0].lower() not in _ASKING_VERBS:
+        return ""
     return next((kind for kind, pattern in _POLAR if pattern.match(raw, start)), "")
 
 

@@ -41,7 +41,7 @@ class Piece(NamedTuple):
 
     tokens: tuple[Token, ...]
     """With contractions and variants spelt out."""
-    count: int
+    size: int
     """Of the tokens before that."""
     capitals: int
     """Of those, the ones with a capital."""
@@ -68,8 +68,8 @@ def cut(raw: str) -> Cut:
         if chunk:
             piece = _piece(chunk, opening)
             pieces.append(piece)
-            opening = piece.ends or (opening and not piece.count)
-    count = sum([piece.count for piece in pieces])
+            opening = piece.ends or (opening and not piece.size)
+    count = sum([piece.size for piece in pieces])
     if sum([piece.capitals for piece in pieces]) * 2 > count > 3:
         pieces = [_flat(chunk) for chunk in chunks if chunk]
     tokens = [token for piece in pieces for token in piece.tokens]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import NamedTuple
 
 from semcache_core.evaluators.guards._pair import Pair
@@ -20,6 +20,8 @@ class Guard(NamedTuple):
     """The reason to reject, or ""."""
     touched: Callable[[Text], bool] | None = None
     """Whether the text has what the guard looks for; None: any text has."""
+    words: Set[str] = frozenset()
+    """If there are any, no text has it that says none of them: which costs less to find out."""
     both: bool = False
     """Whether it takes two such texts to differ; else one is enough."""
     reorders: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -47,10 +48,13 @@ def _by_script(raw: str, words: Sequence[str]) -> str:
 
 def _by_function_words(words: Sequence[str]) -> str:
     """A language code if it has at least two function words and twice as many as any other."""
-    known, counts = _function_words(), {"": 0}
-    for word in words[:400]:
-        for code in known.get(word, ()):
-            counts[code] = counts.get(code, 0) + 1
+    known = _function_words()
+    codes = [code for word in words[:400] if word in known for code in known[word]]
+    english = codes.count("en")
+    if english >= 2 and english >= 2 * (len(codes) - english):
+        return "en"  # so it comes out below as well
+    counts = Counter(["", *codes])
+    counts[""] = 0
     code = max(counts, key=counts.__getitem__)
     best = counts.pop(code)
     return code if best >= 2 and best >= 2 * max(counts.values(), default=0) else ""

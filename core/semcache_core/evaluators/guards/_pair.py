@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from semcache_core.evaluators.guards._stem import swapped, typo
 from semcache_core.evaluators.guards._text import Text, Word, analyse
@@ -76,17 +76,25 @@ class Pair:
         """Content words of `a` whose stem `b` lacks, each once."""
         self.diff_b = _missing(b, a)
 
-    # What follows costs most, and of a pair that a guard rejects it is mostly not asked.
+        self._left_a: Words | None = None
+        self._left_b: Words | None = None
 
-    @cached_property
+    # What follows costs most, and of a pair that a guard rejects it is mostly not asked. No
+    # `cached_property`, which takes a lock each time in Python 3.11.
+
+    @property
     def left_a(self) -> Words:
         """Of those, the ones for which `b` has no synonym, other form or typo either."""
-        return _left(self.diff_a, self.b, self.diff_b)
+        if self._left_a is None:
+            self._left_a = _left(self.diff_a, self.b, self.diff_b)
+        return self._left_a
 
-    @cached_property
+    @property
     def left_b(self) -> Words:
         """As `left_a`, the other way round."""
-        return _left(self.diff_b, self.a, self.diff_a)
+        if self._left_b is None:
+            self._left_b = _left(self.diff_b, self.a, self.diff_a)
+        return self._left_b
 
 
 def pair_of(a: str, b: str) -> Pair:
@@ -109,6 +117,8 @@ def _missing(a: Text, b: Text) -> Words:
 
 
 def _left(words: Words, other: Text, diff: Words) -> Words:
+    if not words:
+        return words
     groups = other.groups
     unsaid = [word for word in words if groups.isdisjoint(word.groups)]
     if not unsaid or len(diff) > _MANY:
@@ -135,7 +145,8 @@ def _mistyped(word: Word, other: Text) -> bool:
     if not others or len(others) > 4 * _MANY:
         return False
     start = text[:2]  # that of a typo is one of these, see `typo`
-    return any(typo(text, one) for one in others if one[:1] in start)
+    near = [one for one in others if one[0] in start]
+    return bool(near) and any(typo(text, one) for one in near)
 
 
 def same_word(a: str, b: str) -> bool:

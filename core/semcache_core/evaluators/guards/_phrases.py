@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._token import Token
@@ -11,25 +12,18 @@ from semcache_core.evaluators.guards._token import Token
 
 def merged(tokens: list[Token]) -> list[Token]:
     """Fillers left out, names of several words made one."""
-    beginnings = _beginnings()
-    starts = [at for at, token in enumerate(tokens) if token.text in beginnings]
-    if not starts:
-        return tokens
     texts = [*[token.text for token in tokens], ""]
+    known = _known()
+    starts = [at for at, two in enumerate(pairwise(texts)) if two in known or (two[0],) in known]
     found: list[Token] = []
     done = 0
     for at in starts:
-        if at >= done and _may_follow(beginnings[texts[at]], texts[at + 1]):
-            length, becomes = _phrase_at(texts, at)
-            if length:
-                found += tokens[done:at]
-                found += _one(tokens[at : at + length], becomes)
-                done = at + length
+        length, becomes = _phrase_at(texts, at) if at >= done else (0, "")
+        if length:
+            found += tokens[done:at]
+            found += _one(tokens[at : at + length], becomes)
+            done = at + length
     return found + tokens[done:] if done else tokens
-
-
-def _may_follow(seconds: frozenset[str], text: str) -> bool:
-    return "" in seconds or text in seconds
 
 
 def _one(tokens: Sequence[Token], becomes: str) -> list[Token]:
@@ -38,16 +32,10 @@ def _one(tokens: Sequence[Token], becomes: str) -> list[Token]:
     return [Token(becomes, any(token.capital for token in tokens), tokens[0].glued)]
 
 
-@lru_cache(maxsize=1)
-def _beginnings() -> dict[str, frozenset[str]]:
-    """What may follow the first word of a phrase, "" where that is the whole phrase.
-
-    Hardly any text has two such words, and to look is quick.
-    """
-    return {
-        first: frozenset(phrase[1] if len(phrase) > 1 else "" for phrase, _ in known)
-        for first, known in _lexicon.phrases().items()
-    }
+@cache
+def _known() -> frozenset[tuple[str, ...]]:
+    """The first two words of each phrase, or its only one: hardly any text has them."""
+    return frozenset(phrase[:2] for known in _lexicon.phrases().values() for phrase, _ in known)
 
 
 def _phrase_at(texts: list[str], at: int) -> tuple[int, str]:

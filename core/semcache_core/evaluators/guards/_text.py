@@ -7,7 +7,6 @@ second; the patterns have no nested repetition.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -44,8 +43,7 @@ class Word(NamedTuple):
     """Its letters, sorted; none of a short one, which is no typo of another."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
+class Text(NamedTuple):
     """One analysed text."""
 
     raw: str

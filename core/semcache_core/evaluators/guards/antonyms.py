@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
@@ -35,14 +36,7 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether a word of it may have an opposite."""
-    return any(map(_polar, text.every))
-
-
-@lru_cache(maxsize=65_536)
-def _polar(word: str) -> bool:
-    table = _table()
-    turns = any(stem(form) in table for form in (word, *_bases(word)))
-    return turns or word in _LEAST or any(map(_unprefixed, (word, *_bases(word))))
+    return any(map(_told, text.every)) or not text.every.isdisjoint(_LEAST)
 
 
 _LEAST = frozenset({"worst", "least"})
@@ -54,45 +48,73 @@ def _worst(pair: Pair) -> str:
     return f"only in one text: {', '.join(sorted(a ^ b))}" if bool(a) != bool(b) else ""
 
 
+class _Said(NamedTuple):
+    """What a word says, or all words of a text."""
+
+    named: frozenset[str]
+    """The words, and what "cheapest" and "slower" compare: "cheap", "slow"."""
+    stems: frozenset[str]
+    """Of those."""
+    against: frozenset[str] = frozenset()
+    """Stems of their opposites."""
+    roots: frozenset[str] = frozenset()
+    """What is behind their negating prefixes."""
+
+
 def opposites(pair: Pair) -> tuple[str, str] | None:
     """A word that only `a` has and its opposite that only `b` has."""
-    a, b = _named(pair.a), _named(pair.b)
-    if not (_turning(pair.a) or _prefixes(pair.a) or _prefixes(pair.b)):
+    a, b = _of_text(pair.a), _of_text(pair.b)
+    if (
+        a.against.isdisjoint(b.stems)
+        and a.roots.isdisjoint(b.named)
+        and b.roots.isdisjoint(a.named)
+    ):
         return None
-    only_a, only_b = a - b, b - a
-    if not only_a or not only_b:
-        return None
-    return _listed(pair, only_b) or _prefixed(pair, only_a, only_b)
+    only_a, only_b = a.named - b.named, b.named - a.named
+    return _listed(pair, sorted(only_a), only_b) or _prefixed(only_a, only_b)
 
 
-def _listed(pair: Pair, only_b: frozenset[str]) -> tuple[str, str] | None:
-    turning = _turning(pair.a)
-    stems = {stem(word): word for word in only_b} if turning else {}
-    for word, against in turning:
+def _listed(pair: Pair, only_a: list[str], only_b: frozenset[str]) -> tuple[str, str] | None:
+    stems = {stem(word): word for word in sorted(only_b)}
+    for word in only_a:
         if word in pair.b.every or stem(word) in stems:
             continue
+        against = sorted(_table().get(stem(word), ()))
         found = next((stems[other] for other in against if other in stems), None)
         if found:
             return word, found
     return None
 
 
-@noted
-def _turning(text: Text) -> list[tuple[str, frozenset[str]]]:
-    """The words of the text that have opposites, with the stems of those."""
-    found = ((word, _table().get(stem(word))) for word in _named(text))
-    return [(word, others) for word, others in found if others]
+def _prefixed(only_a: frozenset[str], only_b: frozenset[str]) -> tuple[str, str] | None:
+    for word in sorted(only_a):
+        if (root := _unprefixed(word)) in only_b:
+            return word, root
+    for word in sorted(only_b):
+        if (root := _unprefixed(word)) in only_a:
+            return root, word
+    return None
 
 
 @noted
-def _named(text: Text) -> frozenset[str]:
-    return text.every | _graded(text)
+def _of_text(text: Text) -> _Said:
+    found = [said for word in text.every if (said := _told(word)) is not None]
+    plain = _Said(text.every, frozenset(map(stem, text.every)))
+    return _Said(*map(_union, zip(plain, *found, strict=True))) if found else plain
 
 
-@noted
-def _graded(text: Text) -> frozenset[str]:
-    """What "cheapest" and "slower" compare: "cheap", "slow"."""
-    return frozenset(base for word in text.every for base in _bases(word))
+def _union(parts: tuple[frozenset[str], ...]) -> frozenset[str]:
+    return frozenset[str]().union(*parts)
+
+
+@lru_cache(maxsize=65_536)
+def _told(word: str) -> _Said | None:
+    """What the word says; None for a word without opposites that compares nothing, as most."""
+    named = frozenset({word, *_bases(word)})
+    stems = frozenset(map(stem, named))
+    against = _union(tuple(_table().get(one, frozenset()) for one in stems))
+    roots = frozenset(filter(None, map(_unprefixed, named)))
+    return _Said(named, stems, against, roots) if len(named) > 1 or against or roots else None
 
 
 @lru_cache(maxsize=16_384)
@@ -111,22 +133,6 @@ def _table() -> dict[str, frozenset[str]]:
     for word, against in _lexicon.antonyms().items():
         found[stem(word)] = found.get(stem(word), frozenset()) | {stem(other) for other in against}
     return found
-
-
-def _prefixed(pair: Pair, only_a: frozenset[str], only_b: frozenset[str]) -> tuple[str, str] | None:
-    for word, root in _prefixes(pair.a):
-        if word in only_a and root in only_b:
-            return word, root
-    for word, root in _prefixes(pair.b):
-        if word in only_b and root in only_a:
-            return root, word
-    return None
-
-
-@noted
-def _prefixes(text: Text) -> list[tuple[str, str]]:
-    """The words of the text that begin with a negating prefix, with what is behind it."""
-    return [(word, root) for word in _named(text) if (root := _unprefixed(word))]
 
 
 @lru_cache(maxsize=16_384)

@@ -20,10 +20,10 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _LONG = 2_000
-_SIGNS = frozenset({"than", "least", "most", "exceeding"}) | frozenset(
+WORDS = frozenset({"than", "least", "most", "exceeding"}) | frozenset(
     {"over", "above", "under", "below", "up", "within"}
 )
-"""One of these is in all that `_BOUND` finds, and to look for them costs little."""
+"""One of these is in all that `_BOUND` finds."""
 
 
 def differ(pair: Pair) -> str:
@@ -41,7 +41,7 @@ def touched(text: Text) -> bool:
 
 @noted
 def _bounds(text: Text) -> frozenset[str]:
-    if text.said.isdisjoint(_SIGNS):
+    if text.said.isdisjoint(WORDS):
         return frozenset()
     return frozenset(
         "at least" if match["least"] else "at most" for match in _BOUND.finditer(text.raw[:_LONG])

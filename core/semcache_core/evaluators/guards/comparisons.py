@@ -7,6 +7,7 @@ import re
 from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.evaluators.guards._text import Text, noted
 
+WORDS = frozenset({"than"})
 _LONG = 2_000
 _THAN = re.compile(
     r"(?<!other )(?<!rather )(?<!different )(?<!differently )\bthan\b"

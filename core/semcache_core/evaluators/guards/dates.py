@@ -48,7 +48,11 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether it names a date other than today."""
-    return bool(_dates(text) - {"now"})
+    return _said_any(text) and bool(_dates(text) - {"now"})
+
+
+def _said_any(text: Text) -> bool:
+    return not (text.said.isdisjoint(_SAID) and text.kinds.isdisjoint(_CALENDAR))
 
 
 def _said(dates: frozenset[str]) -> str:
@@ -57,7 +61,7 @@ def _said(dates: frozenset[str]) -> str:
 
 @noted
 def _dates(text: Text) -> frozenset[str]:
-    if text.said.isdisjoint(_SAID) and text.kinds.isdisjoint(_CALENDAR):
+    if not _said_any(text):
         return frozenset()
     pairs = zip(text.words, (None, *text.words), strict=False)
     return frozenset(date for word, before in pairs for date in _date(word, before))

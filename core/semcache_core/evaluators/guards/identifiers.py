@@ -31,7 +31,7 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether it has an identifier, or a sign of a formula."""
-    return bool(_identifiers(text) or _signs(text))
+    return not all(map(str.isalpha, text.every)) or _ODD.search(text.raw) is not None
 
 
 def _signs_differ(pair: Pair) -> str:

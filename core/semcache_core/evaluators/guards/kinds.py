@@ -11,9 +11,11 @@ def differ(pair: Pair) -> str:
     if pair.a.kinds.isdisjoint(pair.b.kinds):
         return ""
     a, b = _members(pair.diff_a), _members(pair.diff_b)
-    for kind in a.keys() & b.keys():
-        return f"{kind} differs: {a[kind]} / {b[kind]}"
-    return ""
+    shared = a.keys() & b.keys()
+    if not shared:
+        return ""
+    kind = min(shared)  # the same one each time
+    return f"{kind} differs: {a[kind]} / {b[kind]}"
 
 
 def touched(text: Text) -> bool:

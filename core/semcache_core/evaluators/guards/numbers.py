@@ -32,6 +32,8 @@ def _unmatched(
 ) -> tuple[list[Quantity], list[Quantity]]:
     if a == b:
         return [], []
+    if not a or not b:
+        return [q for q in a if not _one(q)], [q for q in b if not _one(q)]
     left, right = _without(a, b), _without(b, a)
     for one in list(left):
         # "80" and "80 dollars" agree: one of the two left the unit out.
@@ -40,7 +42,11 @@ def _unmatched(
             left.remove(one)
             right.remove(match)
     # "one" may go unsaid where it counts nothing that is measured: "which one", "one recipe".
-    return [q for q in left if q.key != ("1", "")], [q for q in right if q.key != ("1", "")]
+    return [q for q in left if not _one(q)], [q for q in right if not _one(q)]
+
+
+def _one(quantity: Quantity) -> bool:
+    return quantity.said == "1" and not quantity.dimension
 
 
 def _one_has_no_unit(a: Quantity, b: Quantity) -> bool:

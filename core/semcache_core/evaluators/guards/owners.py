@@ -13,7 +13,7 @@ _DEFINES = re.compile(
 )
 _MINE = frozenset({"my", "mine", "our", "ours"})
 _YOURS = frozenset({"your", "yours"})
-_OWN = _MINE | _YOURS
+WORDS = _MINE | _YOURS
 
 
 def differ(pair: Pair) -> str:
@@ -25,7 +25,7 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether it speaks of the asker's, or of the one asked."""
-    return not text.said.isdisjoint(_OWN)
+    return not text.said.isdisjoint(WORDS)
 
 
 def _defined(pair: Pair) -> str:

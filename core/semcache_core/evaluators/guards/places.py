@@ -22,11 +22,13 @@ _COMMUTE = frozenset(
 _ORDINALS = frozenset(["second", "third", "fourth", "fifth", "sixth", "tenth", "next"])
 _DIGITS = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}
 _FIRST_TO_TENTH = _ORDINALS - {"next"} | {"first", "seventh", "eighth", "ninth"}
-_RANKING = _ORDINALS | _FIRST_TO_TENTH | _DIGITS.keys()
+_RANKING = _ORDINALS | _FIRST_TO_TENTH | {"st", "nd", "rd", "th"}
+"""Words, and how the ends of "2nd" and its like are cut off."""
 _UNITS_BEFORE = frozenset({"per", "every", "each", "a", "one", "million"})
 _AT = frozenset({"in", "at", "near", "around", "for", "of"})
 _WHO = frozenset({"who", "whom"})
 _WHICH = frozenset({"which", "what"})
+WORDS = _RANKING | _WHO | _WHICH | {"here"}
 _DO = frozenset({"do", "does", "did"})
 _BE = frozenset(["is", "are", "was", "were", "am", "be", "been", "has", "have", "had", "'s"])
 _MAY = frozenset(["can", "could", "will", "would", "should", "shall", "may", "might", "must"])
@@ -42,9 +44,8 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether it ranks, says here, or asks which or who; words change places in any text."""
-    return bool(
-        _ranks(text) or _ordinals(text) or "here" in text.every or _unhelped(text) or _wanted(text)
-    )
+    facts = (_ranks(text), _ordinals(text), "here" in text.every, _unhelped(text), _wanted(text))
+    return any(facts)
 
 
 def _elsewhere(pair: Pair) -> str:

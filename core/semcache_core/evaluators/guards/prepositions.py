@@ -28,6 +28,7 @@ _ALL = frozenset[str]().union(*_EXCLUDE)
 _SAID = _ALL | _SAME.keys()
 _SWITCHES = frozenset({"turn", "switch", "power", "shut", "put", "set", "turned", "switched"})
 _PARTICLES = frozenset({"on", "off"})
+WORDS = _SAID | _PARTICLES
 _REACH = 3
 """Content words that a preposition is taken to stand before."""
 
@@ -37,7 +38,7 @@ Objects = dict[str, frozenset[str]]
 def differ(pair: Pair) -> str:
     """A thing that the texts put behind prepositions of which only one can be meant."""
     a, b = _objects(pair.a), _objects(pair.b)
-    for thing in a.keys() & b.keys():
+    for thing in sorted(a.keys() & b.keys()):
         found = _excluding(a[thing], b[thing])
         if found:
             return f"before {thing!r}: {found}"
@@ -50,10 +51,13 @@ def touched(text: Text) -> bool:
 
 
 def _excluding(a: frozenset[str], b: frozenset[str]) -> str:
+    """Where there are several, each of the one excludes each of the other."""
     if not a.isdisjoint(b):
         return ""
-    one, other = next(iter(a)), next(iter(b))
-    return f"{one} / {other}" if any({one, other} <= group for group in _EXCLUDE) else ""
+    pairs = ({one, other} for one in a for other in b)
+    if all(any(pair <= group for group in _EXCLUDE) for pair in pairs):
+        return f"{min(a)} / {min(b)}"
+    return ""
 
 
 @noted

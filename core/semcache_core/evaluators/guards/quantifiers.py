@@ -16,6 +16,7 @@ _CLASSES = MappingProxyType(
     }
 )
 _ONLY = frozenset({"only", "solely", "exclusively"})
+WORDS = _CLASSES.keys() | _ONLY
 _LONG = 2_000
 
 

@@ -25,7 +25,7 @@ def differ(pair: Pair) -> str:
 
 def touched(text: Text) -> bool:
     """Whether it quotes."""
-    return bool(_quoted(text))
+    return _MARK.search(text.raw) is not None and bool(_quoted(text))
 
 
 def _said(quotes: frozenset[str]) -> str:

@@ -30,8 +30,8 @@ _WORDS = re.compile(
     r"|serving|person|item|user|order|trip))\b",
     re.IGNORECASE,
 )
-_SIGNS = frozenset({*_ADVERBS, "per", "each", "every"})
-"""One of these is in all that `_WORDS` finds, and to look for them costs little."""
+WORDS = frozenset({*_ADVERBS, "per", "each", "every"})
+"""One of these is in all that `_WORDS` finds."""
 
 
 def differ(pair: Pair) -> str:
@@ -49,7 +49,7 @@ def touched(text: Text) -> bool:
 
 @noted
 def _rhythms(text: Text) -> frozenset[str]:
-    if text.said.isdisjoint(_SIGNS):
+    if text.said.isdisjoint(WORDS):
         return frozenset()
     found = _WORDS.finditer(text.raw[:_LONG].lower())
     named = (_ADVERBS.get(one["adverb"] or "", one["of"]) for one in found)

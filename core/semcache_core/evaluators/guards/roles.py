@@ -15,6 +15,9 @@ _MARKERS = frozenset(
 _SKIPPED = frozenset(
     ["a", "an", "the", "my", "your", "our", "some", "is", "are", "was", "were", "do", "does", "did"]
 )
+_I = frozenset({"i", "we"})
+_ME = frozenset({"me", "us"})
+WORDS = _MARKERS | _ME
 _LONG = 60
 
 Sides = tuple[frozenset[str], frozenset[str]]
@@ -113,10 +116,6 @@ def _turned(pair: Pair) -> str:
         if verb in doing and not doers.isdisjoint(doing):
             return f"I and {_said(doers & doing)} changed places"
     return ""
-
-
-_I = frozenset({"i", "we"})
-_ME = frozenset({"me", "us"})
 
 
 @noted

@@ -49,7 +49,8 @@ def features(cosine: float, pair: Pair) -> tuple[float, ...]:
     if vaguely. typos: what the cosine lacks of 1, as far as slips explain it: it punishes them too
     much.
     """
-    rest_a, rest_b = _telling(pair.left_a, pair.left_b), _telling(pair.left_b, pair.left_a)
+    words_a, words_b = pair.left_a, pair.left_b
+    rest_a, rest_b = _telling(words_a, words_b), _telling(words_b, words_a)
     left_a, left_b = _mass(rest_a), _mass(rest_b)
     return (
         cosine,
@@ -57,7 +58,7 @@ def features(cosine: float, pair: Pair) -> tuple[float, ...]:
         (left_a + left_b) / (_content_mass(pair.a) + _content_mass(pair.b) or 1.0),
         abs(left_a - left_b),
         float(not (rest_a or rest_b)),
-        float(sum([word.name for word in (*pair.left_a, *pair.left_b)])),
+        float(sum([word.name for word in (*words_a, *words_b)])),
         float(bool(constraints.differ(pair))),
         float(_asks_otherwise(asked(pair.a), asked(pair.b))),
         (1.0 - cosine) * _slipped(pair),
@@ -66,7 +67,7 @@ def features(cosine: float, pair: Pair) -> tuple[float, ...]:
 
 def _telling(left: Words, other: Words) -> Words:
     """What is left of one text; no words of framing, unless something stands in their place."""
-    if other:
+    if other or not left:
         return left
     light = _lexicon.light()
     return tuple(word for word in left if word.text not in light)
@@ -99,5 +100,7 @@ def _content_mass(text: Text) -> float:
 
 def _slipped(pair: Pair) -> float:
     """1 if at least a quarter of the content words are slips, less in proportion."""
+    if not (pair.diff_a or pair.diff_b):
+        return 0.0
     words = len(pair.a.content) + len(pair.b.content)
     return min(1.0, 4.0 * slips(pair) / words) if words else 0.0
