@@ -229,13 +229,16 @@ class SemanticCache(Lifetime, Serving):
 
     def find(self, prompt: Prompt, codec: Codec[Any], control: Control | None = None) -> Outcome:
         """Look a prompt up; never raises but for `OfflineMiss`."""
-        return run(self.finding(prompt, codec, control or current()))
+        control = control or current()
+        return self.hitting(prompt, codec, control) or run(self.finding(prompt, codec, control))
 
     async def afind(
         self, prompt: Prompt, codec: Codec[Any], control: Control | None = None
     ) -> Outcome:
         """As `find`, on the event loop."""
-        return await arun(self.finding(prompt, codec, control or current()))
+        control = control or current()
+        hit = self.hitting(prompt, codec, control)
+        return hit or await arun(self.finding(prompt, codec, control))
 
     def save(
         self,

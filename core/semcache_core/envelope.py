@@ -43,7 +43,7 @@ def unseal(payload: bytes) -> Opened:
             f"the entry has envelope version {_text(version)!r} and this semcache reads {VERSION}; "
             "it was written by another release"
         )
-    if checksum != sha256(data)[:16].encode():
+    if checksum.decode("latin-1") != sha256(data)[:16]:
         raise PayloadError("the entry's checksum does not match: it was damaged")
     return Opened(_text(codec), data)
 

@@ -18,6 +18,8 @@ from typing import Any
 from semcache_core.errors import ConfigError, UncacheableError
 from semcache_core.models import Prompt
 
+_KEPT = 400
+"""Characters up to which the keys of a question are kept in memory, as it may be asked again."""
 _FORM = "\0"
 """Begins the keys that tell other values than JSON's from mappings that look like them."""
 
@@ -131,8 +133,10 @@ def make_prompt(
     prompt that a query was made from, where the query alone does not say what was asked: an exact
     match is one of the whole.
     """
-    query = normal(query).strip() if query else None
     plain = exact is None or type(exact) is str
+    if plain and query and len(query) <= _KEPT and not turns and whole is None:
+        return _remembered(kind, exact, query, namespace, model, temperature, exact_only)
+    query = normal(query).strip() if query else None
     scope = (_scope_of_text if plain else _scope)(kind, namespace, exact)
     return Prompt(  # by place, which is faster: every lookup makes one
         scope,
@@ -144,6 +148,23 @@ def make_prompt(
         temperature,
         exact_only or ("" if query else "the prompt has no question of its own"),
     )
+
+
+@lru_cache(maxsize=16_384)
+def _remembered(  # noqa: PLR0917  # `make_prompt`, for a question that is asked again
+    kind: str,
+    exact: object,
+    query: str,
+    namespace: str,
+    model: str,
+    temperature: float | None,
+    exact_only: str,
+) -> Prompt:
+    query = normal(query).strip()
+    scope = _scope_of_text(kind, namespace, exact)
+    why = exact_only or ("" if query else "the prompt has no question of its own")
+    key = _key(scope, query or None, ())
+    return Prompt(scope, key, query or None, namespace, model, (), temperature, why)
 
 
 def _scope(kind: str, namespace: str, exact: object) -> str:

@@ -23,12 +23,13 @@ class Uses:
     def add(self, key: str, now: float, count: int = 1) -> None:
         """Count a use at `now`, in seconds since the epoch."""
         with self._lock:
-            if key not in self._counts and len(self._counts) >= _MOST:
-                # Only while writing fails for long. A count that is lost makes an eviction a
-                # little less apt; memory that grows would do worse.
-                return
-            before, last = self._counts.get(key, (0, now))
-            self._counts[key] = (before + count, max(last, now))
+            held = self._counts.get(key)
+            if held is not None:
+                self._counts[key] = (held[0] + count, max(held[1], now))
+            elif len(self._counts) < _MOST:
+                self._counts[key] = (count, now)
+            # Else writing has failed for long. A count that is lost makes an eviction a little
+            # less apt; memory that grows would do worse.
 
     def write(self, record: EntryStore) -> None:
         """Add all counts so far to the record. Raises `StoreError`, and keeps them then.
