@@ -13,6 +13,7 @@ from semcache_core.errors import ConfigError
 from semcache_core.evaluation import traps
 from semcache_core.evaluators.guards import FINDERS, PRESETS, Guards, findings
 from semcache_core.evaluators.guards._asked import asked
+from semcache_core.evaluators.guards._pair import pair_of
 from semcache_core.evaluators.guards._text import analyse
 
 DIFFERENT = [
@@ -92,6 +93,9 @@ DIFFERENT = [
     ("places", "Which clubs did Ajax beat?", "Which clubs beat Ajax?"),
     ("antonyms", "Wie aktiviere ich das?", "Wie deaktiviere ich das?"),
     ("additions", "how long do I boil an egg", "how long do I boil a quail egg"),
+    ("prepositions", "cafes in Leiden", "cafes near Leiden"),
+    ("prepositions", "is there snow nearby Davos", "is there snow in Davos"),
+    ("substitution", "how do I apply for a grant", "is there an app for a grant"),
     ("language", "How do I renew my passport?", "Wie kann ich meinen Pass erneuern?"),
     ("language", "What is the capital of it?", "它的首都是什么?"),
 ]
@@ -145,6 +149,9 @@ SAME = [
     ("can anyone swim there", "can someone swim there"),
     ("what's 7+5", "what is 7 + 5"),
     ("the 2024-25 season", "the 2024-25 season?"),
+    ("applying for a grant", "how do I apply for a grant"),
+    ("meaning of a lien in law", "explain what a lien is in law"),
+    ("a book about home and work", "a book about work and home"),
 ]
 
 
@@ -258,6 +265,13 @@ def test_presets_grow() -> None:
     off, core, safe, strict = (set(PRESETS[n]) for n in ("off", "core", "safe", "strict"))
     assert off < core < safe < strict == set(FINDERS)
     assert Guards("off").reason("the 10 best", "the 12 best") == ""
+
+
+def test_a_name_is_no_typo_of_a_small_word() -> None:
+    """Somi sings songs of her own; in small letters it is "some", mistyped."""
+    asked = "put on some songs"
+    assert [word.text for word in pair_of("put on Somi songs", asked).left_a] == ["somi"]
+    assert pair_of("put on somi songs", asked).left_a == ()
 
 
 def test_no_guard_is_left_out_that_would_reject() -> None:

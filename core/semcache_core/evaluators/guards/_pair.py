@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from semcache_core.evaluators.guards._stem import swapped, typo
@@ -141,12 +141,17 @@ def _mistyped(word: Word, other: Text) -> bool:
         return False
     if word.letters in other.letters and any(swapped(text, w) for w in other.every):
         return True
-    others = other.unknown if word.known else other.every
+    others = other.unknown if word.known else _mistypable(word, other)
     if not others or len(others) > 4 * _MANY:
         return False
     start = text[:2]  # that of a typo is one of these, see `typo`
     near = [one for one in others if one[0] in start]
     return bool(near) and any(typo(text, one) for one in near)
+
+
+def _mistypable(word: Word, other: Text) -> Collection[str]:
+    """The words that an unknown one may be a typo of: a name is none of "some"."""
+    return [one.text for one in other.content] if word.capital else other.every
 
 
 def same_word(a: str, b: str) -> bool:

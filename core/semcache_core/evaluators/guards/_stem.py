@@ -9,6 +9,12 @@ from semcache_core.evaluators.guards import _lexicon
 
 _OUR = re.compile(r"(?<=av|ol|ab|hb|on|um|am|rm|ig|nd|lm)our|our$")
 _VOWELS = frozenset("aeiouy")
+_NO_ADVERBS = frozenset(
+    ["apply", "supply", "reply", "imply", "comply", "multiply", "rely", "family", "july", "italy"]
+) | frozenset(
+    ["belly", "bully", "jelly", "rally", "tally", "early", "assembly", "anomaly", "monopoly"]
+)
+"""Words whose "ly" is no ending: "apply" is not about an app."""
 _ENDINGS = ("ingly", "edly", "ing", "ed", "ly")
 
 
@@ -47,6 +53,8 @@ def stem(word: str) -> str:
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
     word = _spelling(_singular(word))
+    if word in _NO_ADVERBS:
+        return _finish(word)
     for ending in _ENDINGS:
         rest = word.removesuffix(ending)
         if rest != word and len(rest) > 2 and not _VOWELS.isdisjoint(rest):

@@ -41,6 +41,8 @@ class Word(NamedTuple):
     """Whether the word is in the list of English words, so that it is hardly a typo."""
     letters: str
     """Its letters, sorted; none of a short one, which is no typo of another."""
+    capital: bool
+    """Whether it is capitalised inside a sentence."""
 
 
 class Text(NamedTuple):
@@ -138,14 +140,15 @@ def _plain(text: str) -> Word:
     name = content and text.isalpha() and not known and root not in _known_stems()
     kinds = _lexicon.kinds().kinds.get(text, _NO_KINDS)
     letters = "".join(sorted(text)) if len(text) > 3 else ""
-    return Word(text, root, content, name, kinds, _groups(text, root), known, letters)
+    groups = _groups(text, root)
+    return Word(text, root, content, name, kinds, groups, known, letters, capital=False)
 
 
 @lru_cache(maxsize=65_536)
 def _named(text: str) -> Word:
     word = _plain(text)
     common = _lexicon.ranks().get(text, _COMMON) < _COMMON
-    return word._replace(name=word.content and not common)
+    return word._replace(name=word.content and not common, capital=True)
 
 
 @lru_cache(maxsize=1)

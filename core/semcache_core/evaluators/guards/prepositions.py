@@ -20,9 +20,17 @@ _EXCLUDE = (
     frozenset({"with", "before"}),
     frozenset({"with", "after"}),
     frozenset({"at", "near"}),
+    frozenset({"in", "near"}),
 )
 _SAME = MappingProxyType(
-    {"into": "to", "onto": "to", "towards": "to", "w/o": "without", "form": "from"}
+    {
+        "into": "to",
+        "onto": "to",
+        "towards": "to",
+        "w/o": "without",
+        "form": "from",
+        "nearby": "near",
+    }
 )
 _ALL = frozenset[str]().union(*_EXCLUDE)
 _SAID = _ALL | _SAME.keys()
