@@ -230,7 +230,8 @@ class SemanticCache(Lifetime, Serving):
     def find(self, prompt: Prompt, codec: Codec[Any], control: Control | None = None) -> Outcome:
         """Look a prompt up; never raises but for `OfflineMiss`."""
         control = control or current()
-        return self.hitting(prompt, codec, control) or run(self.finding(prompt, codec, control))
+        hit = self.hitting(prompt, codec, control)
+        return hit if hit is not None else run(self.finding(prompt, codec, control))
 
     async def afind(
         self, prompt: Prompt, codec: Codec[Any], control: Control | None = None
@@ -238,7 +239,7 @@ class SemanticCache(Lifetime, Serving):
         """As `find`, on the event loop."""
         control = control or current()
         hit = self.hitting(prompt, codec, control)
-        return hit or await arun(self.finding(prompt, codec, control))
+        return hit if hit is not None else await arun(self.finding(prompt, codec, control))
 
     def save(
         self,
