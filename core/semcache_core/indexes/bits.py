@@ -101,7 +101,7 @@ class Bits:
         else:
             floor = max(floor, _kth(rows, vector, _likely(parted, _FEW + k), k))
             places = np.flatnonzero(parted <= asked.reach(floor - _ROUNDING))
-            highest = asked.highest(self, places)
+            highest = asked.highest(self, places, parted[places])
             first = places[_top(highest, _FEW + k)]
             floor = max(floor, _kth(rows, vector, first, k))
             places = places[highest >= floor - _ROUNDING]
@@ -144,11 +144,11 @@ class _Asked:
         """By how many of the first planes a row may be parted and still reach the floor."""
         return int(np.count_nonzero(self.best >= floor - _UNEVEN)) - 1
 
-    def highest(self, bits: Bits, places: Places) -> Vector:
-        """The highest cosines that rows may have."""
-        parted = np.zeros(len(places), np.uint16)
-        for row, word in zip(bits.words, self.words, strict=True):
-            parted += np.bitwise_count(row[places] ^ word)
+    def highest(self, bits: Bits, places: Places, first: NDArray[np.uint8]) -> Vector:
+        """The highest cosines that rows may have, of which `first` counted the first planes."""
+        parted = first.astype(np.uint16)
+        for row, word in zip(bits.words[_FIRST:], self.words[_FIRST:], strict=True):
+            parted += np.bitwise_count(row.take(places) ^ word)
         across = _cosines(_WORD * len(self.words)).take(parted) * bits.spans[places]
         highest: Vector = across * np.float32(self.span) + (
             bits.leans[places] + np.float32(self.lean)

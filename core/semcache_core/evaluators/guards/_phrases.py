@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._token import Token
@@ -13,8 +12,12 @@ from semcache_core.evaluators.guards._token import Token
 def merged(tokens: list[Token]) -> list[Token]:
     """Fillers left out, names of several words made one."""
     texts = [*[token.text for token in tokens], ""]
-    known = _known()
-    starts = [at for at, two in enumerate(pairwise(texts)) if two in known or (two[0],) in known]
+    firsts, known = _lexicon.phrases(), _known()
+    starts = [
+        at
+        for at, text in enumerate(texts)
+        if text in firsts and ((text, texts[at + 1]) in known or (text,) in known)
+    ]
     found: list[Token] = []
     done = 0
     for at in starts:
