@@ -84,7 +84,7 @@ def _made(chunk: str, opening: bool) -> Piece:
     return _spelt(list(_cut(chunk, opening)))
 
 
-_remembered = lru_cache(maxsize=65_536)(_made)
+_remembered = lru_cache(maxsize=16_384)(_made)
 
 
 @lru_cache(maxsize=8_192)

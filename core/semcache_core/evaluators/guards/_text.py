@@ -80,7 +80,7 @@ def analyse(text: str) -> Text:
     return _remembered(text) if len(text) <= _CACHED else _analyse(text)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=4_096)  # 7 kB each
 def _remembered(text: str) -> Text:
     return _analyse(text)
 
