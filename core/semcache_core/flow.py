@@ -31,7 +31,7 @@ from semcache_core.models import (
     Vector,
 )
 from semcache_core.postprocess import Chooser
-from semcache_core.protocols import Clock, Embedder, Evaluator, Policy
+from semcache_core.protocols import Clock, Embedder, Evaluator, Policy, Watchful
 from semcache_core.redaction import redacted
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
@@ -89,7 +89,15 @@ class Survey:
 def look(parts: Parts, prompt: Prompt, control: Control) -> Flow[Outcome]:
     """Find an answer: by key, else by meaning. A hit's answer is not decoded yet."""
     survey = yield from surveyed(parts, prompt, control, thorough=False)
-    return concluded(parts, survey)
+    outcome = concluded(parts, survey)
+    if outcome and outcome.reason is Reason.SEMANTIC:
+        _tell(parts.policy, survey)
+    return outcome
+
+
+def _tell(policy: Policy, survey: Survey) -> None:
+    if isinstance(policy, Watchful) and survey.query is not None and survey.decision is not None:
+        policy.served(survey.query, survey.decision.chosen[0])
 
 
 def surveyed(parts: Parts, prompt: Prompt, control: Control, *, thorough: bool) -> Flow[Survey]:
