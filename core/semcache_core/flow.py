@@ -8,7 +8,7 @@ catches.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -31,7 +31,7 @@ from semcache_core.models import (
     Vector,
 )
 from semcache_core.postprocess import Chooser
-from semcache_core.protocols import Clock, Embedder, Evaluator, Policy, Watchful
+from semcache_core.protocols import Clock, Embedder, Evaluator, Policy
 from semcache_core.redaction import redacted
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
@@ -96,8 +96,10 @@ def look(parts: Parts, prompt: Prompt, control: Control) -> Flow[Outcome]:
 
 
 def _tell(policy: Policy, survey: Survey) -> None:
-    if isinstance(policy, Watchful) and survey.query is not None and survey.decision is not None:
-        policy.served(survey.query, survey.decision.chosen[0])
+    # `Watchful`, if it is one; to ask `isinstance` takes 10 microseconds and more.
+    told: Callable[[Query, Scored], None] | None = getattr(policy, "served", None)
+    if told is not None and survey.query is not None and survey.decision is not None:
+        told(survey.query, survey.decision.chosen[0])
 
 
 def surveyed(parts: Parts, prompt: Prompt, control: Control, *, thorough: bool) -> Flow[Survey]:
