@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from semcache_core.embedders import make_embedder
-from semcache_core.evaluators import Cosine, Guards, default_evaluator
+from semcache_core.evaluators import Cosine, Guards, Verifier, default_evaluator
 from semcache_core.evaluators import evaluate as ranked
+from semcache_core.evaluators.careful import Careful
 from semcache_core.evaluators.guards import _pair
+from semcache_core.evaluators.guards._pair import Pair
 from semcache_core.models import Candidate, Query, Score, Scored
 from semcache_core.protocols import Evaluator
 
@@ -28,17 +30,30 @@ class Scores:
         return [one for one in ranked(self._evaluator, query, near) if not one.score.rejected]
 
 
-class _Remembering(Guards):
+class _Guards(Guards):
     """Guards that look at every two texts once."""
 
     def __init__(self, guards: Guards) -> None:
         super().__init__(guards.guards)
-        self._known: dict[tuple[str, str | None], Score] = {}
+        self._known: dict[Pair, Score] = {}
 
-    def _one(self, query: str, stored: str | None) -> Score:
-        if (query, stored) not in self._known:
-            self._known[query, stored] = super()._one(query, stored)
-        return self._known[query, stored]
+    def of_pair(self, pair: Pair) -> Score:
+        if pair not in self._known:
+            self._known[pair] = super().of_pair(pair)
+        return self._known[pair]
+
+
+class _Verifier(Verifier):
+    """A verifier that looks at every two texts once: their cosine is always the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Pair, float] = {}
+
+    def of_pair(self, pair: Pair, cosine: float) -> float:
+        if pair not in self._known:
+            self._known[pair] = super().of_pair(pair, cosine)
+        return self._known[pair]
 
 
 def scores(name: str) -> Scores:
@@ -47,7 +62,7 @@ def scores(name: str) -> Scores:
         return Scores(Cosine())
     made = default_evaluator(make_embedder("all-MiniLM-L6-v2"))
     inside = getattr(made, "_evaluator", None)
-    if isinstance(getattr(inside, "guards", None), Guards):
-        inside.guards = _Remembering(inside.guards)  # type: ignore[union-attr]  # checked above
+    if isinstance(inside, Careful):
+        inside.guards, inside.verifier = _Guards(inside.guards), _Verifier()
     _pair._kept = lru_cache(maxsize=None)(_pair._kept.__wrapped__)
     return Scores(made)

@@ -19,7 +19,7 @@ from semcache_core.embedders import make_embedder
 from semcache_core.evaluators import RECOMMENDED_FLOOR
 from semcache_core.models import Action, Candidate, Decision, Entry, Matrix, Query, Scored
 from semcache_core.policies import ThresholdPolicy
-from semcache_core.protocols import Learner, Policy
+from semcache_core.protocols import Learner, Policy, Watchful
 
 FLOOR = 0.5
 """Cosine below which no policy looks at anything."""
@@ -263,6 +263,8 @@ def policy_run(
         right = best is not None and cache.right(best, i)
         if decision.action is Action.SERVE:
             hit[i], wrong[i] = True, not right
+            if isinstance(policy, Watchful) and best is not None:
+                policy.served(query, best)
             continue
         if best is not None and isinstance(policy, Learner):
             policy.observe(query, best, right != liar[i])

@@ -8,8 +8,10 @@ from typing import Any
 
 from semcache_core.blocked import Blocked
 from semcache_core.embedders import make_embedder
+from semcache_core.errors import ConfigError
 from semcache_core.evaluators import (
     RECOMMENDED_FLOOR,
+    KReciprocal,
     default_evaluator,
 )
 from semcache_core.evaluators._base import identity, recommended
@@ -22,7 +24,7 @@ from semcache_core.postprocess import make_chooser
 from semcache_core.protocols import Clock, Evaluator, Judge, Policy
 from semcache_core.sessions import Sessions
 from semcache_core.stats import Recorder
-from semcache_core.store import open_store
+from semcache_core.store import Store, open_store
 from semcache_core.variety import Variety
 
 
@@ -59,6 +61,11 @@ def assemble(
     chooser = make_chooser(post_process, temperature=softmax_temperature)
     recorder = Recorder(prices)
     store = open_store(path, embedder=made, clock=clock, failed=recorder.error, **storage)
+    try:
+        _join(judged_by, store)
+    except ConfigError:
+        store.close()
+        raise
     return Parts(
         store=store,
         embedder=made,
@@ -73,6 +80,14 @@ def assemble(
         shadow=shadow,
         variety=variety,
     )
+
+
+def _join(evaluator: Evaluator, store: Store) -> None:
+    """Tell those that ask for an entry's neighbours where to look, however deep they are."""
+    if isinstance(evaluator, KReciprocal) and evaluator.joined is not None:
+        evaluator.join(store.nearest)
+    for part in getattr(evaluator, "parts", ()):
+        _join(part, store)
 
 
 def learning_of(parts: Parts, judge: Judge | None) -> Learning:

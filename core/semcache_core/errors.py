@@ -52,6 +52,9 @@ class EmbedderError(SemcacheError):
 class EvaluatorError(SemcacheError):
     """An evaluator failed."""
 
+    again = False
+    """Whether it only repeats what was raised, and logged, a moment ago."""
+
 
 class StoreError(SemcacheError):
     """The record or the index failed."""

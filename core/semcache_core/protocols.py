@@ -265,6 +265,14 @@ class Learner(Protocol):
 
 
 @runtime_checkable
+class Watchful(Protocol):
+    """A policy that wants to know which of its decisions were carried out (optional)."""
+
+    def served(self, query: Query, scored: Scored) -> None:
+        """The candidate's answer went to the asker of `query`; called on the way of each hit."""
+
+
+@runtime_checkable
 class Certified(Protocol):
     """A policy that serves within a false-hit budget, or says what is missing (optional)."""
 

@@ -12,7 +12,7 @@ from threading import Lock
 
 from semcache_core.errors import ConfigError
 from semcache_core.models import Entry, Prompt, Scored
-from semcache_core.postprocess import skips, softmax
+from semcache_core.postprocess import SOFTMAX_TEMPERATURE, skips, softmax
 
 _RULES = ("ignore", "skip", "sample")
 
@@ -23,7 +23,9 @@ class Variety:
 
     `temperature` is "ignore"; "skip": the hotter a request, the more often the model is asked
     anew (GPTCache's rule, `postprocess.skip_probability`); or "sample": a hit draws among the
-    acceptable candidates, the more evenly the hotter it is.
+    acceptable candidates, the more evenly the hotter it is. At a temperature of 1 one whose score
+    is 0.05 lower is drawn e times less often (`postprocess.SOFTMAX_TEMPERATURE`); scores differ by
+    less than 0.35, so that at the temperature itself all would be drawn nearly alike.
 
     `answers` of one prompt are kept side by side; until there are so many, a request whose
     temperature is not 0 is asked anew, and a hit draws one of them. The same `seed` draws the same.
@@ -64,12 +66,13 @@ class Variety:
         return kept[int(self._drawn() * len(kept))]
 
     def choose(self, prompt: Prompt, scored: Sequence[Scored]) -> Scored:
-        """A `postprocess.Chooser`: drawn with softmax(score / temperature) if hits sample."""
+        """A `postprocess.Chooser`: drawn by the request's temperature if hits sample."""
         heat = prompt.temperature or 0.0
         if self.temperature != "sample" or heat <= 0.0:
             return scored[0]
         draw = self._drawn()
-        for one, share in zip(scored, softmax([s.value for s in scored], heat), strict=True):
+        shares = softmax([s.value for s in scored], heat * SOFTMAX_TEMPERATURE)
+        for one, share in zip(scored, shares, strict=True):
             draw -= share
             if draw < 0.0:
                 return one

@@ -69,8 +69,10 @@ def test_a_budget_serves_nothing_until_it_is_certified(tmp_path, policy):
     with SemanticCache(tmp_path / "c", embedder=TopicEmbedder(), **how) as cache:
         first, *_ = run(cache, traffic(1, 60))[-1:]
         assert first[0].reason is Reason.UNCERTIFIED
-        assert "cannot certify" in cache.explain("topic 1 in words x").outcome.detail
-        late = run(cache, traffic(2, 700))[-200:]
+        explained = cache.explain("topic 1 in words x")
+        assert "cannot certify" in explained.outcome.detail
+        assert str(explained).count("certified yet") == 1
+        late = run(cache, traffic(2, 900))[-200:]
         hits = [right for outcome, right in late if outcome]
         assert len(hits) > 100
         assert all(hits)
@@ -100,3 +102,15 @@ def test_labels_of_a_learning_shadow_calibrate_what_serves(tmp_path, policy):
         served = [right for outcome, right in run(cache, traffic(5, 300)) if outcome]
     assert len(served) > 100
     assert all(served)
+
+
+def test_a_hit_that_is_asked_for_again_becomes_an_exact_repeat(tmp_path):
+    """A neighbour's answer serves a question once; the second asking has one of its own."""
+    how = {"max_false_hit_rate": 0.05, "evaluator": Cosine()}
+    with SemanticCache(tmp_path / "c", embedder=TopicEmbedder(), **how) as cache:
+        run(cache, traffic(6, 900))
+        wordings = traffic(7, 20)
+        hit = next(text for text in wordings if ask(cache, text)[0])
+        assert cache.explain(hit).outcome.reason is Reason.EXPLORED
+        assert ask(cache, hit)[0].reason is Reason.EXPLORED
+        assert ask(cache, hit)[0].reason is Reason.EXACT

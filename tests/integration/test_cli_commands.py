@@ -461,7 +461,7 @@ def test_evaluate_measures_and_can_fail_a_build(labelled: Path, shell: Shell) ->
 def test_calibrate_takes_a_shadow_caches_folder(
     tmp_path: Path, shell: Shell, minilm: Embedder
 ) -> None:
-    """The labels in its record; a cache without any is refused, as is a folder by `evaluate`."""
+    """The labels in its record, of which `evaluate` has the curve; one without any is refused."""
     folder = tmp_path / "shadow"
     with SemanticCache(folder, embedder=minilm, shadow=True) as cache:
         for one in ("password", "address", "order"):
@@ -477,7 +477,11 @@ def test_calibrate_takes_a_shadow_caches_folder(
     with SemanticCache(tmp_path / "new", embedder=minilm) as cache:
         cache.put("a", "b")
     assert "shadow=True keeps them" in shell.run("calibrate", tmp_path / "new").err
-    assert "`calibrate` takes a cache" in shell.run("evaluate", folder).err
+    report = shell.told("evaluate", folder, "--plot", tmp_path / "curve.png")
+    assert (report["source"], report["lookups"]) == ("labels", count)
+    assert report["curve"]["hit_rate"][-1] == 1.0
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "shadow=True keeps them" in shell.run("evaluate", tmp_path / "new").err
 
 
 def test_calibrate_saves_a_policy_that_a_configuration_names(

@@ -23,10 +23,12 @@ from semcache_core.policies import (
     make_policy,
 )
 from semcache_core.policies._answers import Answers
+from semcache_core.policies._bounds import binomial_cdf, hits_until
 from semcache_core.policies._coin import draw
 from semcache_core.policies._logistic import Logistic
+from semcache_core.policies.calibrated import REMEMBERED
 from semcache_core.policies.certificate import ALARM, PATIENCE, WINDOW, Certificate
-from semcache_core.protocols import Learner, Policy
+from semcache_core.protocols import Learner, Policy, Watchful
 
 LEARNING = [CalibratedPolicy, VerifiedPolicy]
 
@@ -87,7 +89,7 @@ def test_uncertified_serves_nothing_and_asks_for_labels(kind):
     """Before the certificate every lookup is refused, says what is missing, and wants its label."""
     decision = kind(0.05).decide(QUERY, good(0))
     assert (decision.action, decision.why) == (Action.REFUSE, Reason.UNCERTIFIED)
-    assert decision.reason.startswith("not certified yet: cannot certify 5.0% false hits")
+    assert decision.reason.startswith("cannot certify 5.0% false hits")
     assert decision.chosen[0].candidate.entry.key == "a0"
 
 
@@ -279,6 +281,7 @@ def test_labels_serve_another_budget():
     other = CalibratedPolicy(0.1)
     other.restore(policy.state())
     assert other.calibration.max_false_hit_rate == 0.1
+    feed(other, 100)
     assert other.calibration.certified
     few = CalibratedPolicy(0.05, fill=1.0)
     feed(few, 20)
@@ -327,7 +330,7 @@ def test_nonsense_is_named(kind, arguments, named):
 def test_a_look_that_fails_keeps_the_certificate():
     """Only an alarm withdraws; a later look without a result changes nothing."""
     certificate = Certificate(0.05, fill=1.0)
-    for _ in range(500):
+    for _ in range(600):
         certificate.add(0.9, True)
     held = certificate.calibration
     assert held.certified
@@ -354,10 +357,93 @@ def test_a_poor_first_certificate_is_not_taken():
     assert certificate.threshold is not None
 
 
+def until_certified():
+    """A certificate that was found this moment."""
+    certificate = Certificate(0.05, fill=1.0)
+    while certificate.looks < 1:
+        certificate.add(0.9, True)
+    return certificate
+
+
+def test_a_first_certificate_is_rehearsed():
+    """Nothing is served until fresh hits keep the budget: 59 right ones, or 92 of 93."""
+    certificate = until_certified()
+    for _ in range(58):
+        assert certificate.threshold is None
+        certificate.add(0.9, True)
+    assert certificate.calibration.needed == 1
+    certificate.add(0.9, False)
+    assert certificate.calibration.needed == 93 - 59
+    for _ in range(93 - 59):
+        assert certificate.threshold is None
+        certificate.add(0.9, True)
+    assert certificate.threshold == 0.9
+
+
+def test_misses_are_no_rehearsal():
+    """Labels below the threshold say nothing of what would be served."""
+    certificate = until_certified()
+    for _ in range(100):
+        certificate.add(0.5, False)
+    assert certificate.threshold is None
+
+
+def test_a_rehearsal_survives_a_restart_and_ends_with_an_alarm():
+    """It goes on where it was; after an alarm it begins again; older states have none."""
+    certificate, again, old = until_certified(), until_certified(), until_certified()
+    for _ in range(58):
+        certificate.add(0.9, True)
+    saved = certificate.dump()
+    again.load(saved)
+    again.add(0.9, True)
+    assert again.threshold == 0.9
+    del saved["rehearsal"]
+    old.load(saved)
+    assert old.calibration.needed == 59
+    for _ in range(math.ceil(math.log2(ALARM)) + 1):
+        again.add(0.9, False)
+    assert (again.alarms, again.missing) == (1, 59)
+
+
+@pytest.mark.parametrize(
+    ("false", "rate", "hits"), [(0, 0.05, 59), (1, 0.05, 93), (0, 0.01, 299), (4, 0.05, 181)]
+)
+def test_hits_until_a_budget_is_kept(false, rate, hits):
+    """The numbers of the exact binomial test, and the one before is not enough."""
+    assert hits_until(false, rate, 0.05) == hits
+    assert binomial_cdf(false, hits, rate) <= 0.05 < binomial_cdf(false, hits - 1, rate)
+
+
+@pytest.mark.parametrize("kind", LEARNING)
+def test_a_question_asked_again_is_compared(kind):
+    """One false hit does not become many: the second asking explores, there and only there."""
+    policy = certified(kind)
+    lookup = next(
+        (query(i), good(i)) for i in range(99)
+        if policy.decide(query(i), good(i)).action is Action.SERVE
+    )  # fmt: skip
+    assert isinstance(policy, Watchful)
+    policy.served(lookup[0], policy.decide(*lookup).chosen[0])
+    again = policy.decide(*lookup)
+    assert again.action is Action.EXPLORE
+    assert again.reason.startswith("asked again")
+    elsewhere = replace(lookup[1][0].candidate.entry, scope="elsewhere")
+    near = [replace(s, candidate=replace(s.candidate, entry=elsewhere)) for s in lookup[1]]
+    assert not policy.decide(lookup[0], near).reason.startswith("asked again")
+
+
+def test_what_was_served_is_forgotten_in_the_end():
+    """Only the newest are remembered."""
+    policy = VerifiedPolicy(0.05)
+    for i in range(REMEMBERED + 10):
+        policy.served(query(i), good(0)[0])
+    assert len(policy._served) == REMEMBERED
+
+
 def test_a_certificate_is_renewed():
     """More labels give a better threshold, at the confidence that was asked for."""
     certificate = Certificate(0.05, fill=1.0)
-    for i in range(480):
+    for i in range(620):
         certificate.add(0.9 if i % 2 else 0.8, i % 2 == 1 or i % 12 > 0)
     first = certificate.threshold
     for _ in range(1500):
@@ -389,7 +475,7 @@ def test_looks_get_rarer():
 def test_the_alarm_needs_evidence():
     """A single false hit is no alarm; a run of them is."""
     certificate = Certificate(0.05, fill=1.0)
-    for _ in range(500):
+    for _ in range(600):
         certificate.add(0.9, True)
     certificate.add(0.9, False)
     assert certificate.threshold is not None

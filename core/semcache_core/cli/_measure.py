@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -15,19 +15,17 @@ from semcache_core.cli._output import aside, console, print_json, progress, shor
 from semcache_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from semcache_core.evaluation import Report
+    from semcache_core.evaluation import Examples, Report
     from semcache_core.flow import Parts
     from semcache_core.labels import Label
 
-Labelled = Annotated[
+LabelledOrCache = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="JSON lines or CSV: query, stored, same; or a stream: text, group.",
+        help="JSON, CSV or TSV: query, stored, same; or a stream: text, group; or the folder of a "
+        "cache that ran with shadow=True.",
     ),
-]
-LabelledOrCache = Annotated[
-    str, typer.Argument(metavar="FILE", help="As `evaluate` takes it; or a shadow cache's folder.")
 ]
 Settings = Annotated[
     str | None, typer.Option("--config", help="Whose embedder, evaluator and policy are taken.")
@@ -36,7 +34,7 @@ Output = Annotated[str | None, typer.Option("--output", "-o", help="Where it is 
 
 
 def evaluate(
-    file: Labelled,
+    file: LabelledOrCache,
     *,
     config: Settings = None,
     embedder: Embedder = None,
@@ -54,26 +52,16 @@ def evaluate(
     """Say how good hits would be: hit rate, precision, recall, latency, the P-CHR curve.
 
     A pair is a lookup with one stored question; of a stream each question looks among all before
-    it. Intervals are Wilson's, at 95%.
+    it; of a shadow cache its labels are taken, each a lookup. Intervals are Wilson's, at 95%.
     """
-    from semcache_core.evaluation import evaluate as measured
     from semcache_core.evaluation import read_examples
     from semcache_core.evaluation.plotting import check_plot, draw
 
     if plot is not None:
         check_plot(plot)
-    if Path(file).is_dir():
-        raise ConfigError(f"{file}: a folder; give labelled questions (`calibrate` takes a cache)")
-    examples = read_examples(file)
-    with _parts(config, embedder, threshold) as parts, progress("asking", None) as tell:
-        report = measured(
-            examples,
-            embedder=parts.embedder,
-            evaluator=parts.evaluator,
-            policy=parts.policy,
-            top_k=parts.top_k,
-            tell=lambda done, of: tell(done),
-        )
+    examples = None if Path(file).is_dir() else read_examples(file)
+    with _parts(config, embedder, threshold) as parts:
+        report = _measured(parts, _kept(file, parts) if examples is None else examples)
     if plot is not None:
         draw(report, plot)
     if json:
@@ -81,6 +69,26 @@ def evaluate(
     else:
         _show(report, mistakes)
     _gate(report, {"precision": min_precision, "hit_rate": min_hit_rate})
+
+
+def _measured(parts: Parts, source: Examples | Sequence[Label]) -> Report:
+    from semcache_core.evaluation import evaluate as measured
+    from semcache_core.evaluation import evaluate_labels
+    from semcache_core.labels import Label
+
+    labels = [one for one in source if isinstance(one, Label)]
+    if labels:
+        return evaluate_labels(labels, evaluator=parts.evaluator, policy=parts.policy)
+    examples: Any = source
+    with progress("asking", None) as tell:
+        return measured(
+            examples,
+            embedder=parts.embedder,
+            evaluator=parts.evaluator,
+            policy=parts.policy,
+            top_k=parts.top_k,
+            tell=lambda done, of: tell(done),
+        )
 
 
 def _show(report: Report, mistakes: int) -> None:

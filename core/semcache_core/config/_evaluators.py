@@ -112,6 +112,16 @@ class Bm25(Strict):
         return ev.BM25(**self.given())
 
 
+class KReciprocal(Strict):
+    """The cosine, where the query is as near to the entry as its own k neighbours are."""
+
+    kind: Literal["k-reciprocal"]
+    k: Count = 2
+
+    def build(self, building: Building) -> Evaluator:
+        return ev.KReciprocal.of_cache(self.k)
+
+
 class CrossEncoder(Strict):
     """A sentence-transformers CrossEncoder, asked in the grey zone of cosines only."""
 
@@ -248,6 +258,7 @@ KINDS = (
     Verifier,
     Guards,
     Bm25,
+    KReciprocal,
     CrossEncoder,
     Cohere,
     Sequence,
@@ -268,6 +279,7 @@ _Kinds = Annotated[
     | Verifier
     | Guards
     | Bm25
+    | KReciprocal
     | CrossEncoder
     | Cohere
     | Sequence
@@ -289,6 +301,7 @@ _Names = Literal[
     "verifier",
     "guards",
     "bm25",
+    "k-reciprocal",
     "cross-encoder",
     "cohere",
     "sequence",

@@ -211,7 +211,11 @@ _EVALUATIONS: dict[str, tuple[Verdict, str, Callable[[dict[str, Any]], Any] | No
     "np": ("changed", f"as cosine similarity, {_GUARDS}", _guarded("cosine")),
     "exact": ("taken", "equal words", lambda _: "exact"),
     "onnx": ("changed", "its ALBERT always scores 0 in 0.1.44; the verifier replaces it", None),
-    "kreciprocal": ("refused", "it needs the store: KReciprocal as evaluator= in code", None),
+    "kreciprocal": (
+        "refused",
+        "its distances are of another scale; evaluator: k-reciprocal scores by the cosine",
+        None,
+    ),
     "cohere": (
         "taken",
         "the key comes from the environment",

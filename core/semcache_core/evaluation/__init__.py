@@ -5,6 +5,7 @@ from semcache_core.evaluation.examples import Asked, Examples, Pair, read_exampl
 from semcache_core.evaluation.gate import check_traps
 from semcache_core.evaluation.measuring import evaluate
 from semcache_core.evaluation.plotting import draw
+from semcache_core.evaluation.recorded import evaluate_labels
 from semcache_core.evaluation.report import Mistake, Report
 from semcache_core.evaluation.shares import Point, Share, curve, recall_at
 from semcache_core.evaluation.traps import traps
@@ -23,6 +24,7 @@ __all__ = [
     "curve",
     "draw",
     "evaluate",
+    "evaluate_labels",
     "read_examples",
     "recall_at",
     "traps",

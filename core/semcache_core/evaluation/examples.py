@@ -1,4 +1,4 @@
-"""Labelled questions: pairs, or a stream in order of arrival; read from JSON lines or CSV."""
+"""Labelled questions: pairs, or a stream in order of arrival; read from JSON, CSV or TSV."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ class Asked:
 Examples = Sequence[Pair] | Sequence[Asked]
 
 _NAMES = {"query": ("query", "a"), "stored": ("stored", "b"), "same": ("same", "label")}
+_BETWEEN = {".csv": ",", ".tsv": "\t"}
 _YES = frozenset({"1", "true", "yes", "same"})
 _NO = frozenset({"0", "false", "no", "different"})
 
 
 def read_examples(path: str | Path) -> Examples:
-    """Pairs or a stream from a `.jsonl` or `.csv` file, gzipped (`.gz`) or not.
+    """Pairs or a stream from a `.jsonl`, `.json`, `.csv` or `.tsv` file, gzipped (`.gz`) or not.
+
+    A `.json` file is one list of objects (or JSON lines); any other name means JSON lines.
 
     Pairs have the fields `query`, `stored`, `same` (or `a`, `b`, `label`) and perhaps `kind`; a
     stream has `text` and `group`. Raises `ConfigError` naming the line.
@@ -63,8 +66,12 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (OSError, EOFError, ValueError) as error:  # UnicodeDecodeError is one of the last
         why = getattr(error, "strerror", None) or f"as text ({error})"
         raise ConfigError(f"{str(path)!r} cannot be read: {why}") from error
-    if path.name.removesuffix(".gz").endswith(".csv"):
-        yield from enumerate(csv.DictReader(io.StringIO(text)), 2)
+    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    if kind in _BETWEEN:
+        yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=_BETWEEN[kind]), 2)
+        return
+    if kind == ".json" and text.lstrip().startswith("["):
+        yield from enumerate(_listed(text, path), 1)
         return
     # `splitlines` also ends a line at characters that JSON allows inside a text, such as U+2028.
     for line, row in enumerate(text.split("\n"), 1):
@@ -72,11 +79,27 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield line, _object(row, f"{path}:{line}")
 
 
+def _listed(text: str, path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from error
+    for number, row in enumerate(rows, 1):
+        _checked(row, f"{path}:{number}")
+    return list(rows)
+
+
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not JSON ({error})") from error
+        raise ConfigError(
+            f"{where}: not JSON ({error}); .jsonl, .json, .csv and .tsv files are read"
+        ) from error
+    return _checked(row, where)
+
+
+def _checked(row: Any, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ConfigError(f"{where}: an object is needed, such as {{'query': ..., 'stored': ...}}")
     return row

@@ -61,7 +61,7 @@ def evaluate(
         raise ConfigError("examples: none given")
     made = make_embedder(embedder)
     judged = evaluator or default_evaluator(made)
-    asked_by = beside(_policy(policy, threshold, judged))
+    asked_by = beside(policy_of(policy, threshold, judged))
     bench = _Bench(made, judged, asked_by, top_k, tell or _silent)
     pairs = [one for one in examples if isinstance(one, Pair)]
     asked = [one for one in examples if isinstance(one, Asked)]
@@ -90,7 +90,8 @@ def _silent(done: int, of: int) -> None:
     pass
 
 
-def _policy(policy: Policy | None, threshold: float | None, evaluator: Evaluator) -> Policy:
+def policy_of(policy: Policy | None, threshold: float | None, evaluator: Evaluator) -> Policy:
+    """The one that is measured: as given, or the evaluator's threshold. Raises `ConfigError`."""
     if policy is not None and threshold is not None:
         raise ConfigError(f"policy and threshold={threshold!r}: give one of them")
     return policy or ThresholdPolicy(settled(threshold, recommended(evaluator)), RECOMMENDED_FLOOR)

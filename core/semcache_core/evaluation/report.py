@@ -30,7 +30,7 @@ class Report:
     """Figures of one evaluation; `str()` of it is meant to be read."""
 
     source: str
-    """"pairs" or "stream"."""
+    """"pairs", "stream", or "labels" of a shadow cache."""
     lookups: int
     """Pairs, or questions of the stream that no exact match answers."""
     answerable: int

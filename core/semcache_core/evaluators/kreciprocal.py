@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from semcache_core.errors import ConfigError, IncompatibleError
+from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError
 from semcache_core.evaluators._base import BaseEvaluator, described, unit
-from semcache_core.models import Candidate, Entry, Query, Score
+from semcache_core.models import Candidate, Entry, Query, Score, Vector
 
 Neighbours = Callable[[Entry, int], Sequence[float]]
 """Similarities of the (at most) k stored entries nearest to an entry, itself left out."""
+
+
+Search = Callable[[str, Vector, int], Sequence[Candidate]]
+"""A store's `nearest`: (scope, vector, k) -> candidates."""
 
 
 class KReciprocal(BaseEvaluator):
@@ -33,6 +37,21 @@ class KReciprocal(BaseEvaluator):
             raise ConfigError(f"k={k!r}: at least 1 neighbour is needed")
         self._neighbours = neighbours
         self._k = k
+        self.joined: bool | None = None
+        """Whether a cache has it, where one is to tell the neighbours."""
+
+    @classmethod
+    def of_cache(cls, k: int = 2) -> KReciprocal:
+        """For the cache that it is given to, which tells the neighbours. Raises `ConfigError`."""
+        made = cls(_of_no_cache, k)
+        made.joined = False
+        return made
+
+    def join(self, search: Search) -> None:
+        """Look among a cache's entries from now on. Raises `IncompatibleError` in a second one."""
+        if self.joined is not False:
+            raise IncompatibleError("k_reciprocal: it has its neighbours already; make one a cache")
+        self._neighbours, self.joined = _among(search), True
 
     @property
     def name(self) -> str:
@@ -51,3 +70,17 @@ class KReciprocal(BaseEvaluator):
         if nearer < self._k:
             return Score(unit(candidate.similarity), self.name)
         return Score(0.0, self.name, f"{nearer} stored questions are nearer to it than the query")
+
+
+def _of_no_cache(entry: Entry, k: int) -> Sequence[float]:
+    raise EvaluatorError("k_reciprocal: it is in no cache yet, so there are no entries")
+
+
+def _among(search: Search) -> Neighbours:
+    def neighbours(entry: Entry, k: int) -> Sequence[float]:
+        if entry.vector is None:
+            raise EvaluatorError("k_reciprocal: the entry has no vector")
+        near = search(entry.scope, entry.vector, k + 1)
+        return [one.similarity for one in near if one.entry.key != entry.key][:k]
+
+    return neighbours

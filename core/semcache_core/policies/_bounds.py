@@ -111,6 +111,18 @@ def clean_hits_needed(rate: float, level: float, test: PValue) -> int:
     return n
 
 
+def hits_until(false: int, rate: float, level: float) -> int:
+    """The smallest number of labelled hits with so many `false` that refutes `rate`."""
+    low, high = false, math.ceil((false + 1) / rate)
+    while binomial_cdf(false, high, rate) > level:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        above = binomial_cdf(false, middle, rate) > level
+        low, high = (middle, high) if above else (low, middle)
+    return high
+
+
 def hits_needed(rate: float, level: float, share: float) -> int | None:
     """About how many labelled hits certify `rate` if `share` of them are false; None: never.
 

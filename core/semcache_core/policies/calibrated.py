@@ -28,6 +28,10 @@ COUNTS = "counts for the certificate"
 labels every would-be hit, but only some of the misses are, so that together they are no sample."""
 
 
+REMEMBERED = 4096
+"""Questions that got a neighbour's answer: so many of the newest are known when asked again."""
+
+
 class CalibratedPolicy:
     """Keeps the false-hit rate of semantic hits under `max_false_hit_rate`, or serves none.
 
@@ -38,7 +42,8 @@ class CalibratedPolicy:
     served, whatever the labels say. From then on `audit_rate` of the would-be hits explore, and
     `label_misses` of the misses are compared, so that the certificate rests on the traffic as it
     is, is renewed, and is withdrawn when the hits turn bad. Which ones is fixed by `seed`.
-    Thread-safe.
+    A question that was served and is asked again is compared once: it is an exact repeat from then
+    on, and one false hit on a popular question does not become many. Thread-safe.
 
     Only labels of what a decision marked for it count (`COUNTS`): any others may have been picked
     by their outcome, and then say nothing of the rate.
@@ -72,6 +77,7 @@ class CalibratedPolicy:
         self._lock = threading.Lock()
         self._observed = 0
         self._model = self._prior()
+        self._served: dict[int, None] = {}
 
     @property
     def floor(self) -> float:
@@ -95,9 +101,10 @@ class CalibratedPolicy:
         with self._lock:
             best = self._view(usable)
             limit, observed = self._certificate.threshold, self._observed
+            again = _asked(query, best) in self._served
         if limit is None:
-            text = f"{Reason.UNCERTIFIED.value}: {self.calibration}"
-            return Decision(Action.REFUSE, text, (_counted(best),), why=Reason.UNCERTIFIED)
+            text, counted = str(self.calibration), (_counted(best),)
+            return Decision(Action.REFUSE, text, counted, why=Reason.UNCERTIFIED)
         # One coin for all: the labels that count are a sample of the lookups, hits or misses.
         coin = draw(self._seed, observed, query.text, best.candidate.entry.key)
         asked = _counted(best) if coin < self._audit_rate else best
@@ -108,9 +115,16 @@ class CalibratedPolicy:
         if asked is not best:
             text = f"audit of a hit: {self.name} value {best.value:.4f}"
             return Decision(Action.EXPLORE, text, (asked,), limit, Reason.EXPLORED)
+        return self._reached(best, limit, factor, again=again)
+
+    def _reached(self, best: Scored, limit: float, factor: float, *, again: bool) -> Decision:
+        """What becomes of a candidate that the certificate covers and that is not audited."""
         if best.value < limit * max(1.0, number("factor", factor, 0.0, 1000.0)):
             text = f"{self.name} value {best.value:.4f} is below {factor:g} times {limit:.4f}"
             return Decision(Action.REFUSE, text, (), limit, Reason.BELOW)
+        if again:
+            text = "asked again: compared once, and an exact repeat from then on"
+            return Decision(Action.EXPLORE, text, (best,), limit, Reason.EXPLORED)
         text = f"{self.name} value {best.value:.4f} reaches the certified {limit:.4f}"
         return Decision(Action.SERVE, text, (best,), limit, Reason.SEMANTIC)
 
@@ -122,6 +136,13 @@ class CalibratedPolicy:
             if asked_for and scored.score.reason == COUNTS:
                 self._add(scored.value, correct)
             self._learn(query, scored, correct, asked_for)
+
+    def served(self, query: Query, scored: Scored) -> None:
+        """Remember who got a neighbour's answer: the same question again is compared."""
+        with self._lock:
+            self._served[_asked(query, scored)] = None
+            if len(self._served) > REMEMBERED:
+                del self._served[next(iter(self._served))]
 
     def state(self) -> str:
         """What was learnt, as JSON: at most about 100 kB of labels."""
@@ -194,6 +215,11 @@ class CalibratedPolicy:
         self._certificate.load(saved.get("certificate", {}))
         self._observed = int(saved.get("observed", 0))
         self._model = model
+
+
+def _asked(query: Query, best: Scored) -> int:
+    """The question where it was asked; two that collide are compared once too often."""
+    return hash((best.candidate.entry.scope, query.text))
 
 
 def _counted(best: Scored) -> Scored:

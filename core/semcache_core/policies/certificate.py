@@ -45,6 +45,11 @@ class Certificate:
     until an alarm was wrong. A look that certifies nothing leaves the certificate before it in
     force; only an alarm withdraws one, and then the labels of the traffic that was are dropped.
 
+    A certificate is about the long run, and what is counted over few hits scatters around it: of 40
+    hits at a true 2%, more than 5% are false in one of 20 runs. So a first one is rehearsed: what
+    it would serve is compared instead, until those fresh hits alone say that the budget is kept.
+    That also keeps service from a threshold that looked best on the labels which chose it.
+
     Labels must be a sample of the lookups that does not depend on the outcome: all of them, or
     each with the same chance, hit or miss. An attempt leaves out the oldest `forget` of them: where
     the scores get better with what is learnt, those of the start say little of how it is now.
@@ -73,18 +78,20 @@ class Certificate:
         strict, level = self.rate / self.fill, 1.0 - self.confidence
         self.due = FIRST_LOOK * _bounds.clean_hits_needed(strict, level, _bounds.in_the_long_run)
         self.capital = 1.0
+        self.rehearsed, self.failed, self.missing = 0, 0, self._unrehearsed(0, 0)
         self._found = self._calibrated(self.confidence)
 
     @property
     def threshold(self) -> float | None:
-        return self._found.threshold
+        """Serve from this score on; None: nothing is certified, or not rehearsed yet."""
+        return None if self.missing else self._found.threshold
 
     @property
     def calibration(self) -> Calibration:
         """What the newest look found; without a certificate, what is missing as of now."""
-        if self._found.certified:
-            return self._found
-        return replace(self._found, labels=self.seen, needed=self._missing(self._found.needed))
+        if not self._found.certified:
+            return replace(self._found, labels=self.seen, needed=self._missing(self._found.needed))
+        return self._instead(self._found, self.missing) if self.missing else self._found
 
     def _missing(self, needed: int | None) -> int | None:
         """Labels until the next attempt, or what the last one found missing, if that is more."""
@@ -95,12 +102,13 @@ class Certificate:
 
     def add(self, score: float, correct: bool) -> None:
         """Count one label; calibrate again, or withdraw, when it is time."""
-        if self.threshold is not None and score >= self.threshold:
+        if self._found.threshold is not None and score >= self._found.threshold:
             self.capital = _bounds.wager(self.capital, not correct, self.rate)
             if self.capital >= ALARM:
                 self.alarms += 1
                 self._start_over()
                 return
+            self._rehearse(correct)
         # Six digits are more than a score means, and keep the state small.
         self.scores.append(round(score, 6))
         self.labels.append(bool(correct))
@@ -108,12 +116,24 @@ class Certificate:
         if self.seen >= self.due:
             self.look()
 
+    def _rehearse(self, correct: bool) -> None:
+        """Count a hit that was compared before any was served."""
+        if self.missing:
+            self.rehearsed += 1
+            self.failed += not correct
+            self.missing = self._unrehearsed(self.failed, self.rehearsed)
+
+    def _unrehearsed(self, failed: int, rehearsed: int) -> int:
+        """How many more right ones there must be until such hits tell that the budget is kept."""
+        strict, level = self.rate / self.fill, 1.0 - self.confidence
+        return max(0, _bounds.hits_until(failed, strict, level) - rehearsed)
+
     def look(self) -> None:
         """Calibrate on what there is, at the part of the level that this look may spend."""
         self.looks += 1
         self.due = math.ceil(max(self.due, self.seen) * GROWTH)
         found = self._calibrated(1.0 - _bounds.spending(1.0 - self.confidence, self.looks))
-        if self.threshold is None:
+        if not self._found.certified:
             self._found = found if self._worthwhile(found) else self._later(found)
         elif found.certified:
             self._found = found
@@ -124,9 +144,12 @@ class Certificate:
 
     def _later(self, found: Calibration) -> Calibration:
         """What is said instead of a certificate that is not worth having yet."""
-        waiting = self.due - self.seen
+        return self._instead(found, self.due - self.seen)
+
+    def _instead(self, found: Calibration, needed: int) -> Calibration:
+        """That so many more are needed, though there is a certificate."""
         return Calibration(
-            self.rate, found.confidence, found.labels, potential=found.potential, needed=waiting
+            self.rate, found.confidence, self.seen, potential=found.potential, needed=needed
         )
 
     def _calibrated(self, confidence: float) -> Calibration:
@@ -147,6 +170,7 @@ class Certificate:
             "labels": "".join("01"[label] for label in self.labels),
             "counts": [self.seen, self.looks, self.due, self.alarms],
             "capital": self.capital,
+            "rehearsal": [self.rehearsed, self.failed],
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -159,6 +183,7 @@ class Certificate:
             labels = [{"0": False, "1": True}[label] for label in saved["labels"]]
             seen, looks, due, alarms = (int(count) for count in saved["counts"])
             capital = float(saved["capital"])
+            rehearsed, failed = (int(count) for count in saved.get("rehearsal", (0, 0)))
             calibration = Calibration.from_json(saved["calibration"])
             same = list(saved["budget"]) == [self.rate, self.confidence, self.fill]
             if len(scores) != len(labels):
@@ -171,6 +196,8 @@ class Certificate:
         self.seen, self.alarms = seen, alarms
         if same:
             self.looks, self.due, self.capital = looks, due, capital
+            self.rehearsed, self.failed = rehearsed, failed
+            self.missing = self._unrehearsed(failed, rehearsed)
             self._found = calibration
         elif seen >= self.due:
             self.look()

@@ -81,6 +81,7 @@ def _read(parts: Parts, entry: Entry, codec: Codec[Any]) -> tuple[Any] | str:
 
 
 def _failed(parts: Parts, prompt: Prompt, error: Exception) -> Miss:
-    log.warning("semcache: lookup failed (%s)", redacted(error))
+    level = logging.DEBUG if getattr(error, "again", False) else logging.WARNING
+    log.log(level, "semcache: lookup failed (%s)", redacted(error))
     parts.recorder.error(error)
     return Miss(prompt, Reason.FAILED, redacted(error))

@@ -32,7 +32,6 @@ def fit_verifier(pairs: Sequence[Pair], path: Path, embedder: Embedder) -> None:
     shipped = load()
     start = np.array([shipped.intercept, *shipped.weights])
     found = fit(x, y, start, np.array([0, *SIGNS.values()]))
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_model(found, len(y)), indent=2) + "\n", encoding="utf-8")
 
 

@@ -55,12 +55,16 @@ def train(
     `verifier`: a JSON file; the shipped coefficients are where it starts, so that few pairs change
     little. `cross_encoder`: a folder; `base` is the model to start from and `epochs` how often each
     pair is seen; needs the extra "local". The share `held_out` of the pairs, drawn with `seed`, is
-    not trained on. Raises `ConfigError` for arguments or pairs that cannot work.
+    not trained on. The folder that it is written into has to be there, as with every other file
+    that semcache writes for you. Raises `ConfigError` for arguments or pairs that cannot work.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind={kind!r}: give one of {', '.join(KINDS)}")
     learnt, kept_back = _split(pairs, held_out, seed)
-    made, target = make_embedder(embedder), Path(path)
+    target = Path(path).expanduser()
+    if not target.parent.is_dir():
+        raise ConfigError(f"path: the folder of {str(path)!r} does not exist")
+    made = make_embedder(embedder)
     if kind == "verifier":
         fit_verifier(learnt, target, made)
     else:

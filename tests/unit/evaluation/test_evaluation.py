@@ -237,13 +237,21 @@ def test_area_by_hand():
 
 
 def test_examples_from_files(tmp_path: Path):
-    """JSON lines, gzipped ones and CSV, under either set of names."""
+    """JSON lines, gzipped ones, lists, CSV and TSV, under either set of names."""
     lines = tmp_path / "pairs.jsonl"
     lines.write_text('{"a": "x", "b": "y", "label": 1, "kind": "k"}\n\n', encoding="utf-8")
     assert read_examples(lines) == [Pair("x", "y", True, "k")]
     table = tmp_path / "pairs.csv"
     table.write_text("query,stored,same\nx,y,no\n", encoding="utf-8")
     assert read_examples(str(table)) == [Pair("x", "y", False)]
+    tabbed = tmp_path / "pairs.tsv"
+    tabbed.write_text("query\tstored\tsame\nx, or z\ty\tyes\n", encoding="utf-8")
+    assert read_examples(tabbed) == [Pair("x, or z", "y", True)]
+    whole = tmp_path / "stream.json"
+    whole.write_text('[{"text": "x", "group": 3},\n {"text": "y", "group": 4}]', encoding="utf-8")
+    assert read_examples(whole) == [Asked("x", "3"), Asked("y", "4")]
+    whole.write_text('{"text": "x", "group": 3}\n{"text": "y", "group": 4}\n', encoding="utf-8")
+    assert read_examples(whole) == [Asked("x", "3"), Asked("y", "4")]
     packed = tmp_path / "stream.jsonl.gz"
     packed.write_bytes(gzip.compress(b'{"text": "x", "group": 3}\n'))
     assert read_examples(packed) == [Asked("x", "3")]
@@ -269,6 +277,21 @@ def test_bad_files_are_named_with_the_line(tmp_path: Path, content: bytes, messa
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         read_examples(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bad.json", '[{"text": "x", "group": 1}, 3]', r"bad\.json:2: an object"),
+        ("bad.json", '[{"text": "x"', r"bad\.json: not JSON"),
+        ("bad.txt", "query;stored;same", r"\.jsonl, \.json, \.csv and \.tsv files are read"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, name: str, content: str, message: str):
+    """A list is named by its place in it, and what nothing can read with what can be read."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        read_examples(tmp_path / name)
 
 
 def test_missing_and_broken_archives(tmp_path: Path):

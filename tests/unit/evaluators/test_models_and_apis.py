@@ -6,15 +6,19 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from evaluator_values import candidate, query
 
+from semcache_core.cache import SemanticCache
+from semcache_core.embedders import HashEmbedder
 from semcache_core.errors import ConfigError, EvaluatorError, IncompatibleError, MissingDependency
 from semcache_core.evaluators import CohereEvaluator, CrossEncoderEvaluator
 from semcache_core.evaluators import cohere as cohere_module
+from semcache_core.evaluators import cross_encoder as cross_encoder_module
 
 
 class Model:
@@ -54,10 +58,44 @@ def test_what_is_no_probability_is_an_error(bad: float) -> None:
         evaluator.score(query("q"), [candidate("a", 0.8)])
 
 
-def test_a_model_that_is_not_there_is_an_evaluator_error() -> None:
-    """Loading fails inside the evaluator, as an error of it."""
-    with pytest.raises(EvaluatorError, match="cross_encoder"):
-        CrossEncoderEvaluator("./no-such-model").score(query("q"), [candidate("a", 0.8)])
+@pytest.mark.parametrize("model", ["./no-such-model", "~/no-such-model", Path("no-such-model")])
+def test_a_folder_that_is_not_there_is_refused_at_once(model: str | Path) -> None:
+    """What can only be a folder is looked for when the evaluator is made."""
+    with pytest.raises(ConfigError, match=r"model=.*no such folder"):
+        CrossEncoderEvaluator(model)
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lookups in between fail with the same error, marked as told, and load nothing."""
+    now, tried = 0.0, []
+    monkeypatch.setattr(cross_encoder_module, "monotonic", lambda: now)
+    evaluator = CrossEncoderEvaluator("no-such-model-anywhere")
+
+    def load() -> None:
+        tried.append(now)
+        raise OSError("no such model\nanywhere")
+
+    monkeypatch.setattr(evaluator, "_load", load)
+    told = []
+    for now in (0.0, 1.0, 59.0, 61.0):  # noqa: B007  # the clock reads it
+        with pytest.raises(EvaluatorError, match="'no-such-model-anywhere' cannot") as caught:
+            evaluator.score(query("q"), [candidate("a", 0.8)])
+        told.append(caught.value.again)
+    assert tried == [0.0, 61.0]
+    assert told == [False, True, True, False]
+
+
+def test_a_failure_that_repeats_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The cache misses each time, and says why the first time."""
+    evaluator = CrossEncoderEvaluator("./", grey_zone=(-1.0, 1.0))
+    with SemanticCache(embedder=HashEmbedder(), evaluator=evaluator) as cache:
+        cache.put("how do I pay?", "So.")
+        for text in ("how do I pay now?", "how do I pay then?", "how do we pay?"):
+            assert cache.get(text) is None
+        assert sum(cache.stats().errors.values()) == 3
+    assert caplog.text.count("cannot be loaded") == 1
 
 
 def test_a_real_cross_encoder_from_a_folder(tmp_path: Any) -> None:

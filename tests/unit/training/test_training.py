@@ -38,6 +38,14 @@ PAIRS = [Pair(f"how do I cook {a}", f"how should I cook {a}", True) for a in THI
 ]
 
 
+@pytest.mark.parametrize("kind", ["verifier", "cross_encoder"])
+def test_the_folder_has_to_be_there(tmp_path: Path, kind: str):
+    """As for every other file that is written: a slip of the pen makes no folders."""
+    with pytest.raises(ConfigError, match=r"path: the folder of '.*c\.json' does not exist"):
+        train(PAIRS, tmp_path / "a" / "b" / "c.json", kind=kind, embedder=HashEmbedder())
+    assert not (tmp_path / "a").exists()
+
+
 def test_fit_finds_what_separates():
     """A feature that tells the labels apart gets its weight, one of the wrong sign none."""
     x = np.array([[1.0, 0.0], [0.0, 1.0]] * 200)
@@ -59,7 +67,7 @@ def test_fit_with_few_pairs_stays_near_the_start():
 
 def test_a_verifier_is_trained_and_used(tmp_path: Path):
     """The file loads, the weights moved, and the trained one does no worse on pairs kept back."""
-    path = tmp_path / "deep" / "mine.json"
+    path = tmp_path / "mine.json"
     trained = train(PAIRS, path, embedder=HashEmbedder(), held_out=0.25)
     assert trained.learnt_from == 18
     assert load(path) != load()
