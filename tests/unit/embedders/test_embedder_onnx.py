@@ -208,7 +208,7 @@ def test_int8_is_exported(tiny: Path, home: Path, in_process: list[list[str]]) -
 def static_model(folder: Path) -> Path:
     """A model without a transformer, which there is nothing to trace in."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(packaged_minilm() / "tokenizer.json"))
