@@ -13,6 +13,7 @@ from semcache_core.evaluators.guards._token import Token
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _SCALES = {"k": 1_000, "m": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000, "mn": 1_000_000}
 _SIGNS = frozenset("$€£¥₹")
+_INTO = frozenset({"to", "in", "into"})
 _MONTHS = [
     "january",
     "february",
@@ -88,26 +89,48 @@ class Extracted(NamedTuple):
     units: frozenset[str]
 
 
-def extract(tokens: Sequence[Token]) -> Extracted:
+def extract(tokens: list[Token]) -> Extracted:
     """Take the quantities and the units that stand alone out of the tokens."""
-    if all(_inert(token.text) for token in tokens):
-        return Extracted(list(tokens), (), frozenset())
+    starts = [at for at, token in enumerate(tokens) if _begins(token.text, tokens, at)]
+    if not starts:
+        return Extracted(tokens, (), frozenset())
     rest: list[Token] = []
     found: list[Quantity] = []
     units: set[str] = set()
-    at = 0
-    while at < len(tokens):
-        if _inert(tokens[at].text):
-            rest.append(tokens[at])
-            at += 1
-            continue
-        length, quantity = _quantity(tokens, at)
-        if quantity is not None:
-            found.append(quantity)
-        elif length == 0:
-            _keep(tokens, at, rest, units, found)
-        at += max(length, 1)
-    return Extracted(rest, tuple(found), frozenset(units))
+    done = 0
+    for at in starts:
+        if at >= done:
+            rest += tokens[done:at]
+            length, quantity = _quantity(tokens, at)
+            if quantity is not None:
+                found.append(quantity)
+            elif length == 0:
+                _keep(tokens, at, rest, units, found)
+            done = at + max(length, 1)
+    return Extracted(rest + tokens[done:], tuple(found), frozenset(units))
+
+
+def _begins(text: str, tokens: Sequence[Token], at: int) -> bool:
+    """Whether a quantity or a unit may begin here."""
+    if _inert(text):
+        return False
+    if text == "a":
+        return at + 1 < len(tokens) and tokens[at + 1].text in _lexicon.number_words()[1]
+    return not _small(text) or _is_target(tokens, at)
+
+
+@lru_cache(maxsize=4_096)
+def _small(text: str) -> bool:
+    """Whether it is a unit behind a number only, as "in" and "m", and nothing else here."""
+    unit = _lexicon.units().get(text)
+    plain, factors = _lexicon.number_words()
+    listed = any(text in words for words in (plain, factors, _ROMAN, _DECADES, _SIGNS))
+    return unit is not None and not (unit.alone or listed or text[0].isdigit())
+
+
+def _is_target(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the text ends here, in what something is turned into: "5 feet in m"."""
+    return 0 < at == len(tokens) - 1 and tokens[at - 1].text in _INTO
 
 
 @lru_cache(maxsize=65_536)
@@ -133,8 +156,7 @@ def _keep(
         rest.append(token._replace(text=_MONTHS[int(iso[2]) - 1]))
         return
     unit = _lexicon.units().get(token.text)
-    after = at > 0 and tokens[at - 1].text in {"to", "in", "into"}
-    if unit and (unit.alone or (after and at == len(tokens) - 1)):
+    if unit and (unit.alone or _is_target(tokens, at)):
         units.add(_unit_name(token.text))
     if token.text not in _SIGNS:
         rest.append(token)
