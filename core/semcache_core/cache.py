@@ -380,7 +380,8 @@ class SemanticCache(Lifetime, Serving):
     def _prompt(self, question: str, exact: object) -> Prompt:
         if not isinstance(question, str):
             raise ConfigError(f"question: {question!r} was given; give a str")
-        return self.prompt(JSON.name, exact, question)
+        namespace = running(self._namespace)
+        return make_prompt(kind=JSON.name, exact=exact, query=question, namespace=namespace)
 
     def _answer(self, outcome: Outcome) -> Any:
         """What `get` returns; of a miss is kept what the `put` that may follow can use."""

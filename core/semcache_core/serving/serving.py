@@ -56,7 +56,7 @@ class Serving:
             return None
         hit = glanced(self._parts, prompt, codec, control)
         if hit is not None:
-            self.note(hit, control, perf_counter() - started)
+            self._noting.hit(hit, control, perf_counter() - started)
         return hit
 
     def finding(self, prompt: Prompt, codec: Codec[T], control: Control) -> Flow[Outcome]:

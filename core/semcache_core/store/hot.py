@@ -23,6 +23,8 @@ class HotTier:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._bytes = 0
         self._epoch = 0
+        self._crowded = False
+        """Whether it will matter soon what was used last: to note it takes longer than to look."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -37,11 +39,6 @@ class HotTier:
         if entry is not None and self._crowded:
             self._used(key)
         return entry
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether it will matter soon what was used last: to note it takes longer than to look."""
-        return len(self._entries) > self._max_entries // 2 or self._bytes > self._max_bytes // 2
 
     def _used(self, key: str) -> None:
         with self._lock:
@@ -59,6 +56,9 @@ class HotTier:
                     self._bytes += entry.size
             while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
                 self._bytes -= self._entries.popitem(last=False)[1].size
+            self._crowded = (
+                len(self._entries) > self._max_entries // 2 or self._bytes > self._max_bytes // 2
+            )
 
     def follow(self, changes: Iterable[Change]) -> None:
         """Forget what the record's log says is no longer so."""
@@ -71,7 +71,7 @@ class HotTier:
         with self._lock:
             self._epoch += 1
             self._entries.clear()
-            self._bytes = 0
+            self._bytes, self._crowded = 0, False
 
     def reset(self) -> None:
         """For a forked child, whose parent may have held the lock."""
