@@ -150,7 +150,7 @@ def make_prompt(
     )
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _remembered(  # noqa: PLR0917  # `make_prompt`, for a question that is asked again
     kind: str,
     exact: object,

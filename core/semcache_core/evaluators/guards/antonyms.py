@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,29 +50,37 @@ def _worst(pair: Pair) -> str:
 
 
 class _Said(NamedTuple):
-    """What a word says, or all words of a text."""
+    """What is behind a word, or behind all words of a text; nothing behind most."""
 
-    named: frozenset[str]
-    """The words, and what "cheapest" and "slower" compare: "cheap", "slow"."""
-    stems: frozenset[str]
-    """Of those."""
-    against: frozenset[str] = frozenset()
-    """Stems of their opposites."""
-    roots: frozenset[str] = frozenset()
-    """What is behind their negating prefixes."""
+    graded: frozenset[str]
+    """What "cheapest" and "slower" compare: "cheap", "slow"."""
+    against: frozenset[str]
+    """Stems of the opposites."""
+    roots: frozenset[str]
+    """What negating prefixes stand before."""
 
 
 def opposites(pair: Pair) -> tuple[str, str] | None:
     """A word that only `a` has and its opposite that only `b` has."""
     a, b = _of_text(pair.a), _of_text(pair.b)
-    if (
-        a.against.isdisjoint(b.stems)
-        and a.roots.isdisjoint(b.named)
-        and b.roots.isdisjoint(a.named)
+    if not (
+        _has_stem(pair.b, b, a.against) or _has(pair.b, b, a.roots) or _has(pair.a, a, b.roots)
     ):
         return None
-    only_a, only_b = a.named - b.named, b.named - a.named
+    named_a, named_b = pair.a.every | a.graded, pair.b.every | b.graded
+    only_a, only_b = named_a - named_b, named_b - named_a
     return _listed(pair, sorted(only_a), only_b) or _prefixed(only_a, only_b)
+
+
+def _has(text: Text, said: _Said, words: frozenset[str]) -> bool:
+    return not (words.isdisjoint(text.every) and words.isdisjoint(said.graded))
+
+
+def _has_stem(text: Text, said: _Said, stems: frozenset[str]) -> bool:
+    if not stems:
+        return False
+    own = [word.stem for word in text.words]
+    return not (stems.isdisjoint(own) and stems.isdisjoint(map(stem, said.graded)))
 
 
 def _listed(pair: Pair, only_a: list[str], only_b: frozenset[str]) -> tuple[str, str] | None:
@@ -99,22 +108,24 @@ def _prefixed(only_a: frozenset[str], only_b: frozenset[str]) -> tuple[str, str]
 @noted
 def _of_text(text: Text) -> _Said:
     found = [said for word in text.every if (said := _told(word)) is not None]
-    plain = _Said(text.every, frozenset(map(stem, text.every)))
-    return _Said(*map(_union, zip(plain, *found, strict=True))) if found else plain
+    return _Said(*map(_union, zip(*found, strict=True))) if found else _NOTHING
 
 
-def _union(parts: tuple[frozenset[str], ...]) -> frozenset[str]:
+_NOTHING = _Said(frozenset(), frozenset(), frozenset())
+
+
+def _union(parts: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset[str]().union(*parts)
 
 
 @lru_cache(maxsize=65_536)
 def _told(word: str) -> _Said | None:
-    """What the word says; None for a word without opposites that compares nothing, as most."""
-    named = frozenset({word, *_bases(word)})
-    stems = frozenset(map(stem, named))
-    against = _union(tuple(_table().get(one, frozenset()) for one in stems))
-    roots = frozenset(filter(None, map(_unprefixed, named)))
-    return _Said(named, stems, against, roots) if len(named) > 1 or against or roots else None
+    """What is behind the word; None for most, as for them there is nothing."""
+    graded = _bases(word)
+    against = _union(_table().get(stem(one), frozenset()) for one in (word, *graded))
+    roots = frozenset(filter(None, map(_unprefixed, (word, *graded))))
+    said = _Said(frozenset(graded), against, roots)
+    return said if any(said) else None
 
 
 @lru_cache(maxsize=16_384)
