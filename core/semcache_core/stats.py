@@ -20,6 +20,8 @@ _KEPT = 2048  # samples a stage: percentiles of the recent past, not of all time
 _GROUPS = 1000
 """Namespaces, and models, that are counted apart: a tenant for each user must not fill memory."""
 OTHERS = "(others)"
+_BATCH = 256
+"""Hits that are noted before they are added up: for one alone that takes three times as long."""
 _EXACT, _SEMANTIC = "exact hit", "semantic hit"
 
 
@@ -56,6 +58,7 @@ class Recorder:
         self.prices = checked_prices(prices)
         self.budget: Callable[[], str] = str  # says nothing, until a policy with a budget is known
         self._lock = Lock()
+        self._new: deque[tuple[str, int, str, str, float]] = deque()
         self._hits = {_EXACT: 0, _SEMANTIC: 0}  # by text: an Enum takes longer to hash
         self._misses: Counter[Reason] = Counter()
         self._errors: Counter[str] = Counter()
@@ -69,13 +72,21 @@ class Recorder:
         self._both: dict[tuple[str, str], tuple[_Counted, _Counted]] = {}
 
     def hit(self, hit: Hit, seconds: float) -> None:
-        tokens = hit.entry.tokens
         stage = _EXACT if hit.reason is Reason.EXACT else _SEMANTIC
-        with self._lock:
+        prompt = hit.prompt
+        self._new.append((stage, hit.entry.tokens, prompt.namespace, prompt.model, seconds))
+        if len(self._new) >= _BATCH:
+            with self._lock:
+                self._count()
+
+    def _count(self) -> None:
+        """Add up the hits that were noted since the last time; the lock is held."""
+        while self._new:
+            stage, tokens, namespace, model, seconds = self._new.popleft()
             self._hits[stage] += 1
             self._tokens += tokens
             self._stages[stage].append(seconds)
-            for counted in self._counted(hit.prompt.namespace, hit.prompt.model):
+            for counted in self._counted(namespace, model):
                 counted.lookups += 1
                 counted.hits += 1
                 counted.tokens += tokens
@@ -123,6 +134,7 @@ class Recorder:
         given = self.prices if prices is None else checked_prices(prices)
         budget = self.budget()
         with self._lock:
+            self._count()
             hits = sum(self._hits.values())
             return Stats(
                 lookups=hits + sum(self._misses.values()),
