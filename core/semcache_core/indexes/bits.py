@@ -28,6 +28,8 @@ _FIRST = 3
 """Words that are counted for all rows: so many of them fit into a byte."""
 _FEW = 64
 """Rows that are compared in full without a thought."""
+_SOME = 1_000
+"""Rows whose other planes are counted sooner than the floor is raised for them."""
 _BLOCK = 64
 _CHUNK = 4_000
 """Rows turned at once: with fewer, the threads of BLAS wait for one another half of the time."""
@@ -96,11 +98,11 @@ class Bits:
         asked = _Asked.of(self, vector)
         parted = asked.parted(self.words[:_FIRST, : len(rows)])
         within = parted <= asked.reach(floor)
-        if np.count_nonzero(within) <= _FEW + k:
-            places = np.flatnonzero(within)
-        else:
+        if np.count_nonzero(within) > _SOME:
             floor = max(floor, _kth(rows, vector, _likely(parted, _FEW + k), k))
-            places = np.flatnonzero(parted <= asked.reach(floor - _ROUNDING))
+            within = parted <= asked.reach(floor - _ROUNDING)
+        places = np.flatnonzero(within)
+        if len(places) > _FEW + k:
             highest = asked.highest(self, places, parted[places])
             first = places[_top(highest, _FEW + k)]
             floor = max(floor, _kth(rows, vector, first, k))

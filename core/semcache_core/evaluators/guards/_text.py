@@ -80,7 +80,7 @@ def analyse(text: str) -> Text:
     return _remembered(text) if len(text) <= _CACHED else _analyse(text)
 
 
-@lru_cache(maxsize=6_144)  # 6 kB each
+@lru_cache(maxsize=8_192)  # 6 kB each
 def _remembered(text: str) -> Text:
     return _analyse(text)
 
