@@ -110,6 +110,8 @@ def _exchanged(pair: Pair) -> str:
 
 def _turned(pair: Pair) -> str:
     """As in "can I sue my landlord", "can my landlord sue me": who does it to whom."""
+    if _ME.isdisjoint(pair.a.said) and _ME.isdisjoint(pair.b.said):
+        return ""
     for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
         verb, doers = _done_to_me(one)
         doing = _done_by_me(other)
