@@ -14,6 +14,7 @@ _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _SCALES = {"k": 1_000, "m": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000, "mn": 1_000_000}
 _SIGNS = frozenset("$€£¥₹")
 _INTO = frozenset({"to", "in", "into"})
+_NO_UNITS: frozenset[str] = frozenset()
 _MONTHS = [
     "january",
     "february",
@@ -93,7 +94,7 @@ def extract(tokens: list[Token]) -> Extracted:
     """Take the quantities and the units that stand alone out of the tokens."""
     starts = [at for at, token in enumerate(tokens) if _begins(token.text, tokens, at)]
     if not starts:
-        return Extracted(tokens, (), frozenset())
+        return Extracted(tokens, (), _NO_UNITS)
     rest: list[Token] = []
     found: list[Quantity] = []
     units: set[str] = set()
@@ -107,7 +108,7 @@ def extract(tokens: list[Token]) -> Extracted:
             elif length == 0:
                 _keep(tokens, at, rest, units, found)
             done = at + max(length, 1)
-    return Extracted(rest + tokens[done:], tuple(found), frozenset(units))
+    return Extracted(rest + tokens[done:], tuple(found), frozenset(units) if units else _NO_UNITS)
 
 
 def _begins(text: str, tokens: Sequence[Token], at: int) -> bool:

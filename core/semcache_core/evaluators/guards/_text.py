@@ -14,6 +14,7 @@ from semcache_core.evaluators.guards import _lexicon, _quantities
 from semcache_core.evaluators.guards._cutting import ENDS, cut
 from semcache_core.evaluators.guards._language import language
 from semcache_core.evaluators.guards._phrases import merged
+from semcache_core.evaluators.guards._sets import union
 from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._token import Token
 
@@ -80,7 +81,7 @@ def analyse(text: str) -> Text:
     return _remembered(text) if len(text) <= _CACHED else _analyse(text)
 
 
-@lru_cache(maxsize=8_192)  # 6 kB each
+@lru_cache(maxsize=12_288)  # 4 kB each
 def _remembered(text: str) -> Text:
     return _analyse(text)
 
@@ -98,8 +99,8 @@ def _analyse(raw: str) -> Text:
         stems=frozenset([word.stem for word in content]),
         every=frozenset([word.text for word in words]),
         said=said,
-        groups=_NO_GROUPS.union(*[word.groups for word in words if word.groups]),
-        kinds=_NO_KINDS.union(*[word.kinds for word in words if word.kinds]),
+        groups=union([word.groups for word in words]),
+        kinds=union([word.kinds for word in words]),
         unknown=tuple([word.text for word in words if not word.known and len(word.text) > 3]),
         letters=tuple([word.letters for word in words if word.letters]),
         quantities=quantities,

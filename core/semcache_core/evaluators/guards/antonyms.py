@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 from semcache_core.evaluators.guards import _lexicon
 from semcache_core.evaluators.guards._pair import Pair
+from semcache_core.evaluators.guards._sets import union
 from semcache_core.evaluators.guards._stem import stem
 from semcache_core.evaluators.guards._text import Text, noted
 
@@ -108,21 +108,17 @@ def _prefixed(only_a: frozenset[str], only_b: frozenset[str]) -> tuple[str, str]
 @noted
 def _of_text(text: Text) -> _Said:
     found = [said for word in text.every if (said := _told(word)) is not None]
-    return _Said(*map(_union, zip(*found, strict=True))) if found else _NOTHING
+    return _Said(*map(union, zip(*found, strict=True))) if found else _NOTHING
 
 
 _NOTHING = _Said(frozenset(), frozenset(), frozenset())
-
-
-def _union(parts: Iterable[frozenset[str]]) -> frozenset[str]:
-    return frozenset[str]().union(*parts)
 
 
 @lru_cache(maxsize=65_536)
 def _told(word: str) -> _Said | None:
     """What is behind the word; None for most, as for them there is nothing."""
     graded = _bases(word)
-    against = _union(_table().get(stem(one), frozenset()) for one in (word, *graded))
+    against = union(_table().get(stem(one), frozenset()) for one in (word, *graded))
     roots = frozenset(filter(None, map(_unprefixed, (word, *graded))))
     said = _Said(frozenset(graded), against, roots)
     return said if any(said) else None
