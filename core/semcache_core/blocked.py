@@ -29,8 +29,11 @@ class Blocked:
         self._fresh_until = 0.0
 
     def is_blocked(self, prompt_key: str, entry_key: str) -> bool:
-        """Whether this entry was reported wrong for this prompt. Raises `StoreError`."""
-        return (prompt_key, entry_key) in self._loaded()
+        """Whether this entry was reported wrong for this prompt. Raises `StoreError`.
+
+        Never of a prompt's own entry, whose key a fresh answer will have as well: it is deleted.
+        """
+        return prompt_key != entry_key and (prompt_key, entry_key) in self._loaded()
 
     def block(self, prompt_key: str, entry_key: str) -> None:
         """Never serve this entry for this prompt again. Raises `StoreError`."""

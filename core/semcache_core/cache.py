@@ -141,11 +141,13 @@ class SemanticCache(Lifetime, Serving):
 
     def get(self, question: str, *, exact: object = None) -> Any:
         """The stored answer, or None; `exact` is whatever must be the same (a model, a user)."""
-        return self._answer(self.find(self._prompt(question, exact), JSON))
+        prompt = self._prompt(question, exact)
+        return None if prompt is None else self._answer(self.find(prompt, JSON))
 
     async def aget(self, question: str, *, exact: object = None) -> Any:
         """As `get`, on the event loop."""
-        return self._answer(await self.afind(self._prompt(question, exact), JSON))
+        prompt = self._prompt(question, exact)
+        return None if prompt is None else self._answer(await self.afind(prompt, JSON))
 
     def put(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
         """Store a JSON value as the answer; True when it is in the record. `how`: ttl, tokens.
@@ -154,12 +156,16 @@ class SemanticCache(Lifetime, Serving):
         answer yields a label, as one of `memoize` does.
         """
         prompt = self._prompt(question, exact)
+        if prompt is None:
+            return False
         how = {"miss": self.misses.take(prompt)} | how
         return self.save(prompt, answer, JSON, **how)
 
     async def aput(self, question: str, answer: Any, *, exact: object = None, **how: Any) -> bool:
         """As `put`, on the event loop."""
         prompt = self._prompt(question, exact)
+        if prompt is None:
+            return False
         how = {"miss": self.misses.take(prompt)} | how
         return await self.asave(prompt, answer, JSON, **how)
 
@@ -373,13 +379,15 @@ class SemanticCache(Lifetime, Serving):
         await arun(blocking(self.close))
 
     def _asked(self, question: str | Prompt, exact: object) -> Prompt:
-        if isinstance(question, Prompt):
-            return question
-        return self._prompt(question, exact)
+        return question if isinstance(question, Prompt) else self._made(question, exact)
 
-    def _prompt(self, question: str, exact: object) -> Prompt:
-        if not isinstance(question, str):
-            raise ConfigError(f"question: {question!r} was given; give a str")
+    def _prompt(self, question: str, exact: object) -> Prompt | None:
+        """None where the tenant cannot be named, or `exact` (a tool's result, say) has no form."""
+        _check_question(question)
+        return self.attempt(lambda: self._made(question, exact))
+
+    def _made(self, question: str, exact: object) -> Prompt:
+        _check_question(question)
         namespace = running(self._namespace)
         return make_prompt(kind=JSON.name, exact=exact, query=question, namespace=namespace)
 
@@ -389,3 +397,8 @@ class SemanticCache(Lifetime, Serving):
             return outcome.answer
         self.misses.keep(outcome)
         return None
+
+
+def _check_question(question: object) -> None:
+    if not isinstance(question, str):
+        raise ConfigError(f"question: {question!r} was given; give a str")

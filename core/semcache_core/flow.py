@@ -107,7 +107,7 @@ def surveyed(parts: Parts, prompt: Prompt, control: Control, *, thorough: bool) 
     gathering = _gathered(parts, prompt, control, thorough=thorough)
     on_loop = getattr(parts.embedder, "native_async", True)
     survey, near = yield from gathering if on_loop else offloaded(gathering)
-    if survey.query is None:
+    if survey.query is None or (survey.exact is not None and not thorough):
         return survey
     scored = yield from _scored(parts, survey.query, near)
     decision = _decide(parts, survey.query, scored, control)
@@ -132,7 +132,10 @@ def _gathered(
     query = yield from embedded(parts, prompt)
     near = yield from _near(parts, prompt, query, control)
     served = [c for c in near if not _withheld(parts, prompt, c.entry, control, withheld)]
-    return replace(survey, query=query, withheld=tuple(withheld)), served
+    # An answer to this very prompt that was stored after it was looked for by key.
+    exact = exact or next((one.entry for one in served if one.entry.key == prompt.key), None)
+    survey = replace(survey, exact=exact, query=query, withheld=tuple(withheld))
+    return survey, [] if exact is not None and not thorough else served
 
 
 def exact_only(parts: Parts, prompt: Prompt) -> str:

@@ -40,8 +40,14 @@ def canonical(value: object) -> bytes:
     Raises `UncacheableError` for a value without a stable form: taking its `repr` instead
     would make two different prompts equal, or one prompt never equal to itself.
     """
-    # json and not orjson: it escapes lone surrogates and takes integers beyond 64 bits.
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+    try:
+        # json and not orjson: it escapes lone surrogates and takes integers beyond 64 bits.
+        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":")).encode("ascii")
+    except RecursionError:
+        raise UncacheableError(
+            "a value that is nested too deeply, or holds itself, has no stable form to compare "
+            "prompts by; such a prompt is not cached"
+        ) from None
 
 
 def digest(*parts: object) -> str:

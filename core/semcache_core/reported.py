@@ -29,7 +29,7 @@ def mark_of(hit: Any) -> Mark:
 
 def withdrawn(parts: Parts, mark: Mark, delete: Callable[..., int]) -> bool:
     """Whether the answer is served for its very own prompt; then its entry is deleted."""
-    if mark["hit"] != Reason.EXACT.value:
+    if mark["hit"] != Reason.EXACT.value and mark["id"] != mark["prompt"]:
         return False
     # Of several answers to a prompt a fresh one does not know its place: all go.
     several = parts.variety.answers if mark.get("fresh") else 1

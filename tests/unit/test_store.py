@@ -216,6 +216,21 @@ def test_uses_reach_the_record(stores: Stores, clock: Any) -> None:
     assert (kept.uses, kept.last_used) == (3, clock())
 
 
+@pytest.mark.parametrize("gone", ["delete", "clear", "replace"])
+def test_uses_of_what_is_gone_are_not_its_successors(stores: Stores, gone: str) -> None:
+    """Counted and not written yet, they would make a new answer look popular."""
+    store = stores()
+    store.put([entry("a")])
+    store.touch("a")
+    if gone == "delete":
+        store.delete(["a"])
+    elif gone == "clear":
+        store.clear()
+    store.put([entry("a")])
+    store.flush()
+    assert [one.uses for one in store.entries()] == [0]
+
+
 def test_max_bytes(stores: Stores) -> None:
     """The byte limit holds after every put."""
     size = entry("k00", payload=b"x" * 1000).size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 
 from semcache_core.errors import StoreError, StoreReadOnly
 from semcache_core.protocols import EntryStore
@@ -42,6 +43,13 @@ class Uses:
                 self._counts[key] = (count, now)
             # Else writing has failed for long. A count that is lost makes an eviction a little
             # less apt; memory that grows would do worse.
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """What was counted of these is of entries that are gone, not of what takes their place."""
+        with self._lock:
+            self._count()
+            for key in keys:
+                self._counts.pop(key, None)
 
     def write(self, record: EntryStore) -> None:
         """Add all counts so far to the record. Raises `StoreError`, and keeps them then.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 
-from semcache_core.errors import StoreReplaced
+from semcache_core.errors import StoreError, StoreReplaced
 from semcache_core.expiry import Limits, excess
 from semcache_core.models import Entry
 from semcache_core.protocols import Clock, EntryStore
@@ -55,6 +56,8 @@ class Writer:
     def clear(self, namespace: str | None) -> int:
         """How many there were. Raises `StoreError`."""
         with self._queue.turn(self._lock):
+            with contextlib.suppress(StoreError):
+                self._uses.write(self._entries)  # or they would count for what is stored next
             count = self._entries.clear(namespace)
             if namespace is None:
                 self._vectors.withdraw()
@@ -88,11 +91,13 @@ class Writer:
         for entry in committed:
             self._evictor.used(entry.key)
         self._follower.written(committed, epoch)
+        self._uses.forget(entry.key for entry in committed)
         return committed
 
     def _delete(self, keys: Sequence[str]) -> list[str]:
         changes = self._entries.delete(keys)
         self._follower.deleted(changes)
+        self._uses.forget(change.key for change in changes)
         return [change.key for change in changes]
 
     def _make_room(self, batch: Sequence[Entry]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,16 +227,17 @@ def test_a_failing_store_is_a_miss_and_a_refusal(cache, monkeypatch):
 
 
 def test_a_record_that_is_damaged_while_open_is_a_miss(make, tmp_path):
-    """Even for an answer in memory: what was reported wrong cannot be read any more."""
-    make(tmp_path / "c").put("refund", "14 days")
+    """What was reported wrong cannot be read; a prompt's own answer would be gone by then."""
+    make(tmp_path / "c").put("How do I cancel my order?", "Press cancel.")
     cache = make(tmp_path / "c")
-    assert cache._parts.store.get(cache.prompt("json", None, "refund").key)
+    assert cache._parts.store.get(cache.prompt("json", None, "How do I cancel my order?").key)
 
     def damaged(name):
         raise StoreCorrupt("damaged")
 
     cache._parts.store.meta = damaged
-    assert found(cache, "refund").reason is Reason.FAILED
+    assert found(cache, "How do I cancel my order?").reason is Reason.EXACT
+    assert found(cache, "Cancel an order, please").reason is Reason.FAILED
     assert cache.stats().errors["StoreCorrupt"] >= 1
     del cache._parts.store.meta
 
@@ -395,7 +397,70 @@ def test_a_namespace_callable_that_fails_closes(make):
             cache.prompt("json", None, "refund")
     del tenant["now"]
     with pytest.raises(UncacheableError, match="failed"):
-        cache.get("refund")
+        cache.explain("refund")
+    assert cache.get("refund") is None
+    assert not cache.put("refund", "30 days")
+    assert cache.stats().not_stored == {"UncacheableError": 2}
+
+
+def nested(depth: int = 5_000) -> list[Any]:
+    """A list in a list, and so on."""
+    deep: list[Any] = []
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
+def itself() -> dict[str, Any]:
+    """A mapping that holds itself."""
+    loop: dict[str, Any] = {}
+    loop["me"] = loop
+    return loop
+
+
+@pytest.mark.parametrize("odd", [nested(), itself(), object()], ids=["deep", "itself", "object"])
+def test_what_has_no_stable_form_is_not_cached_and_does_not_raise(cache, odd):
+    """What a tool returned may be anything; the program goes on without the cache."""
+    assert cache.get("refund", exact=odd) is None
+    assert not cache.put("refund", "14 days", exact=odd)
+    assert cache.stats().not_stored == {"UncacheableError": 2}
+    with pytest.raises(UncacheableError):
+        cache.explain("refund", exact=odd)
+
+
+def test_an_answer_that_comes_while_it_is_looked_for_is_an_exact_hit(make):
+    """Found by meaning only because it was stored a moment ago: an exact hit all the same."""
+    cache = make()
+    cache.put("where is my parcel", "on its way")  # something to have been looked for near
+    prompt = cache.prompt("json", None, "how long do refunds take")
+    store, real = cache._parts.store, cache._parts.store.get
+
+    def late(key: str) -> Any:
+        store.get = real
+        found = real(key)
+        cache.put("how long do refunds take", "14 days")
+        return found
+
+    store.get = late
+    cache._parts.store._hot.clear()
+    hit = cache.find(prompt, JSON)
+    assert (hit.answer, hit.reason) == ("14 days", Reason.EXACT)
+    cache.report_wrong(hit)
+    assert cache.get("how long do refunds take") is None
+    assert cache.put("how long do refunds take", "30 days")
+    assert cache.get("how long do refunds take") == "30 days"
+
+
+def test_a_prompt_is_never_kept_from_its_own_answer(cache):
+    """A report that blocked the pair of a prompt and itself, as was possible, blocks nothing."""
+    cache.put("refund", "14 days")
+    key = cache.prompt("json", None, "refund").key
+    cache._parts.blocked.block(key, key)
+    assert cache.get("refund") == "14 days"
+    cache.report_wrong({"id": key, "prompt": key, "hit": "semantic"})
+    assert cache.get("refund") is None
+    cache.put("refund", "30 days")
+    assert cache.get("refund") == "30 days"
 
 
 def test_explain_counts_nothing_and_shows_all(cache):

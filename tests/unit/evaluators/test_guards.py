@@ -96,6 +96,11 @@ DIFFERENT = [
     ("prepositions", "cafes in Leiden", "cafes near Leiden"),
     ("prepositions", "is there snow nearby Davos", "is there snow in Davos"),
     ("substitution", "how do I apply for a grant", "is there an app for a grant"),
+    ("bounds", "a refund after 30 days", "a refund within 30 days"),
+    ("identifiers", "rows with x > 5 in SQL", "rows with x < 5 in SQL"),
+    ("places", "my mother's sister's name", "my sister's mother's name"),
+    ("kinds", "the capital of Niger", "the capital of Nigeria"),
+    ("roles", "how do I make a list of dicts", "how do I make a dict of lists"),
     ("language", "How do I renew my passport?", "Wie kann ich meinen Pass erneuern?"),
     ("language", "What is the capital of it?", "它的首都是什么?"),
 ]

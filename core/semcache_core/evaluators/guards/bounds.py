@@ -13,15 +13,15 @@ _NUMBER = (
 )
 _BOUND = re.compile(
     rf"\b(?:(?P<least>(?<!no )(?:more|longer|later|older|greater|larger|bigger|higher)\s+than"
-    rf"|at\s+least|over|above|exceeding){_NUMBER}"
+    rf"|at\s+least|over|above|exceeding|after){_NUMBER}"
     r"|(?P<most>no\s+(?:more|longer|later)\s+than"
     r"|(?:less|fewer|shorter|younger|smaller|lower)\s+than"
-    rf"|at\s+most|up\s+to|under|below|within){_NUMBER})",
+    rf"|at\s+most|up\s+to|under|below|within|before){_NUMBER})",
     re.IGNORECASE,
 )
 _LONG = 2_000
 WORDS = frozenset({"than", "least", "most", "exceeding"}) | frozenset(
-    {"over", "above", "under", "below", "up", "within"}
+    {"over", "above", "under", "below", "up", "within", "after", "before"}
 )
 """One of these is in all that `_BOUND` finds."""
 

@@ -14,7 +14,7 @@ _LONG = 200
 _LOOKED_AT = 2_000
 
 
-_FORMULA = re.compile(r"[=^]|\d\s*[+*\u00d7\u00f7<>]\s*[\da-z(]|\d\s+[-/]\s+\d")
+_FORMULA = re.compile(r"[=^]|[<>]\s*\d|\d\s*[+*\u00d7\u00f7<>]\s*[\da-z(]|\d\s+[-/]\s+\d")
 _SIGN = re.compile(r"(?<=[\w)\s])[-+*/^=<>\u00d7\u00f7](?=[\s\w(])")
 _ODD = re.compile(r"[-+*/^=<>\u00d7\u00f7\\]")
 """What formulas and escapes have, and few other texts."""
