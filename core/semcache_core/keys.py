@@ -169,7 +169,7 @@ def _remembered(  # noqa: PLR0917  # `make_prompt`, for a question that is asked
     query = normal(query).strip()
     scope = _scope_of_text(kind, namespace, exact)
     why = exact_only or ("" if query else "the prompt has no question of its own")
-    key = _key(scope, query or None, ())
+    key = _key(scope, query, ())
     return Prompt(scope, key, query or None, namespace, model, (), temperature, why)
 
 
