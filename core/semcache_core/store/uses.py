@@ -45,8 +45,11 @@ class Uses:
             # less apt; memory that grows would do worse.
 
     def forget(self, keys: Iterable[str]) -> None:
-        """What was counted of these is of entries that are gone, not of what takes their place."""
-        with self._lock:
+        """What was counted of these is of entries that go now, and not of what takes their place.
+
+        Returns when what another thread is writing is written, for it would come after them.
+        """
+        with self._writing, self._lock:
             self._count()
             for key in keys:
                 self._counts.pop(key, None)

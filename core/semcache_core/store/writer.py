@@ -86,18 +86,18 @@ class Writer:
         if self._follower.exchanged:
             self._follower.catch_up()
         self._vectors.stake(batch)
+        self._uses.forget([entry.key for entry in batch])
         epoch = self._hot.epoch
         committed = self._entries.put(batch)
         for entry in committed:
             self._evictor.used(entry.key)
         self._follower.written(committed, epoch)
-        self._uses.forget(entry.key for entry in committed)
         return committed
 
     def _delete(self, keys: Sequence[str]) -> list[str]:
+        self._uses.forget(keys)
         changes = self._entries.delete(keys)
         self._follower.deleted(changes)
-        self._uses.forget(change.key for change in changes)
         return [change.key for change in changes]
 
     def _make_room(self, batch: Sequence[Entry]) -> None:
