@@ -139,14 +139,19 @@ def test_decisions_are_pure(kind):
     assert first != [other.decide(*lookup).action for lookup in lookups]
 
 
+def served_by(policy):
+    """A lookup that the policy serves."""
+    return next(
+        (query(i), good(i)) for i in range(99)
+        if policy.decide(query(i), good(i)).action is Action.SERVE
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", LEARNING)
 def test_a_call_can_be_stricter_but_not_looser(kind):
     """The factor lifts the limit; below 1 it changes nothing, since it would void the budget."""
     policy = certified(kind)
-    lookup = next(
-        (query(i), good(i)) for i in range(99)
-        if policy.decide(query(i), good(i)).action is Action.SERVE
-    )  # fmt: skip
+    lookup = served_by(policy)
     assert policy.decide(*lookup, factor=50.0).action is Action.REFUSE
     assert policy.decide(*lookup, factor=50.0).chosen == ()
     assert policy.decide(query(1), bad(1), factor=0.1).action is Action.REFUSE
@@ -418,10 +423,7 @@ def test_hits_until_a_budget_is_kept(false, rate, hits):
 def test_a_question_asked_again_is_compared(kind):
     """One false hit does not become many: the second asking explores, there and only there."""
     policy = certified(kind)
-    lookup = next(
-        (query(i), good(i)) for i in range(99)
-        if policy.decide(query(i), good(i)).action is Action.SERVE
-    )  # fmt: skip
+    lookup = served_by(policy)
     assert isinstance(policy, Watchful)
     policy.served(lookup[0], policy.decide(*lookup).chosen[0])
     again = policy.decide(*lookup)
